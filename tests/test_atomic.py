@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import pytest
+
+from histoxplain._atomic import replacing
+
+
+def test_replaces_only_at_the_end(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    with replacing(path) as part:
+        part.write_text("whole")
+        assert not path.exists()
+    assert path.read_text() == "whole"
+
+
+def test_a_failure_keeps_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), replacing(path) as part:
+        part.write_text(f"ha{1 / 0}")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
