@@ -59,7 +59,9 @@ def check_at_least(name: str, value: float, least: float) -> None:
 
 def check_between(name: str, value: float, low: float, high: float) -> None:
     """`value` must lie in `[low, high]`."""
-    check(low <= value <= high, name, f"lie in [{low}, {high}]", value, f"nearest valid is {min(max(value, low), high)}")
+    check(
+        low <= value <= high, name, f"lie in [{low}, {high}]", value, f"nearest valid is {min(max(value, low), high)}"
+    )
 
 
 def check_exists(name: str, path: str | Path) -> Path:
@@ -69,7 +71,9 @@ def check_exists(name: str, path: str | Path) -> Path:
         folder = path.parent
         near = get_close_matches(path.name, [p.name for p in folder.iterdir()], n=1) if folder.is_dir() else []
         hint = f"did you mean {folder / near[0]}?" if near else "check the spelling and the folder you are in"
-        raise InputError(f"`{name}` must be an existing file or folder, got {path}; {hint.rstrip('.')}" + "." * bool(not near))
+        raise InputError(
+            f"`{name}` must be an existing file or folder, got {path}; {hint.rstrip('.')}" + "." * bool(not near)
+        )
     return path
 
 

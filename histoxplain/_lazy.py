@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
@@ -17,12 +18,17 @@ def attach(
         names: file -> the public names it provides.
         modules: files that are public themselves (`hx.data.synthetic`).
 
+    A name that its own file shares (`ops.bias_act`) is loaded at once: importing the file would otherwise put the
+    module where the function belongs.
+
     Example:
         >>> getattr_, _, names = attach("histoxplain", {"_checks": ["InputError"]})
         >>> names, getattr_("InputError").__name__
         (['InputError'], 'InputError')
     """
     home = {name: file for file, exported in names.items() for name in exported}
+    for name in [name for name, file in home.items() if name == file]:
+        setattr(sys.modules[package], name, getattr(import_module(f"{package}.{name}"), name))
 
     def __getattr__(name: str) -> Any:
         if name in home:

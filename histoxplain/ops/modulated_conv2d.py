@@ -1,0 +1,65 @@
+"""The convolution of StyleGAN2: weights scaled by a style, then normalised."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from histoxplain._checks import check
+from histoxplain.ops.conv2d_resample import conv2d_resample
+from histoxplain.ops.upfirdn2d import Padding
+
+
+def modulated_conv2d(
+    x: Tensor,
+    weight: Tensor,
+    styles: Tensor,
+    noise: Tensor | None = None,
+    up: int = 1,
+    down: int = 1,
+    padding: Padding = 0,
+    resample_filter: Tensor | None = None,
+    demodulate: bool = True,
+    flip_weight: bool = True,
+) -> Tensor:
+    """Modulated convolution (Karras et al., 2020, section 2.2) with one weight shared by the batch.
+
+    Scaling the weight's input channels by the style and normalising its output channels equals scaling the
+    activations before and after a shared convolution, which CPUs compute many times faster than a grouped one.
+
+    Args:
+        x: activations, shape `(N, I, H, W)`, float32 or bfloat16; the convolution runs in this type.
+        weight: shape `(O, I, kh, kw)`.
+        styles: scale of each input channel, shape `(N, I)`.
+        noise: added to the result, broadcastable to `(N, 1, H', W')`.
+        up, down, padding, resample_filter, flip_weight: see `conv2d_resample`.
+        demodulate: normalise each output channel's weight to length 1.
+
+    Returns:
+        `(N, O, H', W')`.
+
+    Raises:
+        InputError: if `styles` is not `(N, I)`.
+
+    Example:
+        >>> y = modulated_conv2d(torch.ones(1, 1, 1, 1), torch.full((1, 1, 1, 1), 5.0), torch.tensor([[3.0]]))
+        >>> round(y.item(), 4)
+        1.0
+    """
+    check(styles.shape == x.shape[:2], "styles", f"have shape {tuple(x.shape[:2])}", tuple(styles.shape))
+    x = x * styles.to(x.dtype)[:, :, None, None]
+    x = conv2d_resample(x, weight.to(x.dtype), resample_filter, up, down, padding, flip_weight=flip_weight)
+    if demodulate:
+        x = x * demodulation(weight, styles).to(x.dtype)[:, :, None, None]
+    return x if noise is None else x + noise.to(x.dtype)
+
+
+def demodulation(weight: Tensor, styles: Tensor) -> Tensor:
+    """Reciprocal length of each modulated output filter, shape `(N, O)`.
+
+    Example:
+        >>> demodulation(torch.full((1, 1, 1, 1), 2.0), torch.tensor([[3.0]]))
+        tensor([[0.1667]])
+    """
+    energy = weight.square().sum([2, 3])
+    return torch.rsqrt(styles.square() @ energy.T + 1e-8)
