@@ -1,0 +1,20 @@
+"""Networks as functions of their configuration, and reading and writing them."""
+
+from histoxplain._lazy import attach
+
+_names = {
+    "bundle": ["Bundle", "load_bundle"],
+    "checkpoint": ["Checkpoint", "load_checkpoint", "save_checkpoint"],
+    "classifier": ["Classifier", "ClassifierConfig", "load_classifier", "save_classifier"],
+    "stylegan2": [
+        "Discriminator",
+        "DiscriminatorConfig",
+        "Generator",
+        "GeneratorConfig",
+        "load_discriminator",
+        "load_generator",
+        "save_discriminator",
+        "save_generator",
+    ],
+}
+__getattr__, __dir__, __all__ = attach(__name__, _names)

@@ -1,0 +1,10 @@
+"""Conditional StyleGAN2-ADA: a skip generator and a residual discriminator (Karras et al., 2020)."""
+
+from histoxplain._lazy import attach
+
+_names = {
+    "config": ["DiscriminatorConfig", "GeneratorConfig"],
+    "generator": ["Generator", "load_generator", "save_generator"],
+    "discriminator": ["Discriminator", "load_discriminator", "save_discriminator"],
+}
+__getattr__, __dir__, __all__ = attach(__name__, _names, ["layers"])
