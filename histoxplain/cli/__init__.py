@@ -1,0 +1,133 @@
+"""The command line: one verb per file, each a dataclass whose fields are the options."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+
+from histoxplain import __version__
+from histoxplain._checks import InputError
+
+__all__ = ["VERBS", "main"]
+
+VERBS = {
+    "prepare": ("histoxplain.cli.prepare", "make an LMDB of square images, split by patient, from a folder"),
+    "train classifier": ("histoxplain.cli.train_classifier", "train a classifier on prepared data"),
+    "train gan": ("histoxplain.cli.train_gan", "train a class-conditional generator on prepared data"),
+    "predict": ("histoxplain.cli.predict", "classify images into a CSV file"),
+    "explain": ("histoxplain.cli.explain", "show what would change the classifier's mind about images"),
+    "evaluate": ("histoxplain.cli.evaluate", "measure an explanation method on real images"),
+    "lab": ("histoxplain.cli.lab", "open the notebooks in JupyterLab"),
+}
+QUESTION = "What would this tissue have to look like for the classifier to change its mind?"
+HINT = "`histoxplain VERB --help` shows the options of a verb; `histoxplain --version` the version."
+
+
+def usage() -> str:
+    """The top-level help text."""
+    width = max(map(len, VERBS))
+    lines = [f"  {verb:<{width}}  {purpose}" for verb, (_, purpose) in VERBS.items()]
+    return "\n".join(["usage: histoxplain VERB ...", "", QUESTION, "", *lines, "", HINT])
+
+
+def find_verb(arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """Split the arguments into the verb, of one or two words, and the rest.
+
+    Raises:
+        InputError: if there is no such verb; the message names the nearest one.
+
+    Example:
+        >>> find_verb(["train", "gan", "DATA"])
+        ('train gan', ['DATA'])
+    """
+    for words in (2, 1):
+        verb = " ".join(arguments[:words])
+        if verb in VERBS:
+            return verb, list(arguments[words:])
+    near = nearest_verb(arguments)
+    raise InputError(f"there is no verb {arguments[0]!r}; {near}.")
+
+
+def nearest_verb(arguments: Sequence[str]) -> str:
+    """A hint for a mistyped verb.
+
+    Example:
+        >>> nearest_verb(["trian", "gan"]), nearest_verb(["train"])
+        ("nearest valid is 'train gan'", "after it comes one of 'classifier', 'gan'")
+    """
+    family = [verb for verb in VERBS if verb.startswith(arguments[0] + " ")]
+    if family:
+        return "after it comes one of " + ", ".join(repr(verb.partition(" ")[2]) for verb in family)
+    for words in (2, 1):
+        near = get_close_matches(" ".join(arguments[:words]), VERBS, n=1)
+        if near:
+            return f"nearest valid is {near[0]!r}"
+    return "valid are " + ", ".join(VERBS)
+
+
+def run(verb: str, arguments: Sequence[str]) -> None:
+    """Parse the options of a verb and do it."""
+    import tyro
+
+    module = import_module(VERBS[verb][0])
+    command = tyro.cli(module.Command, args=list(arguments), prog=f"histoxplain {verb}", description=module.__doc__)
+    command()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: the arguments without the program's name; by default those of this process.
+
+    Returns:
+        the exit code: 0 done, 2 the input is at fault, 130 interrupted.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0 if arguments else 2
+    if arguments[0] in ("-V", "--version"):
+        print(f"histoxplain {__version__}")
+        return 0
+    try:
+        run(*find_verb(arguments))
+    except SystemExit as request:
+        return request.code if isinstance(request.code, int) else 2 if request.code else 0
+    except KeyboardInterrupt:
+        return complain("interrupted", 130)
+    except (InputError, ImportError, OSError) as error:
+        if not is_users_fault(error):
+            raise
+        return complain(one_line(error), 2)
+    return 0
+
+
+def complain(message: str, code: int) -> int:
+    """Say one line on stderr; returns `code`."""
+    print(f"histoxplain: {'error: ' if code == 2 else ''}{message}", file=sys.stderr)
+    return code
+
+
+def is_users_fault(error: Exception) -> bool:
+    """Whether an error needs no traceback: bad input, files, permissions, space, a package that is not installed."""
+    if isinstance(error, ImportError):
+        return "install it with" in str(error)
+    kinds = (InputError, FileNotFoundError, FileExistsError, PermissionError, NotADirectoryError, IsADirectoryError)
+    places = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.ENAMETOOLONG)
+    return isinstance(error, kinds) or (isinstance(error, OSError) and error.errno in places)
+
+
+def one_line(error: Exception) -> str:
+    """The error as one line.
+
+    Example:
+        >>> one_line(FileNotFoundError(2, "No such file or directory", "a.png"))
+        'No such file or directory: a.png'
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror + (f": {error.filename}" if error.filename else "")
+    return " ".join(str(error).split())

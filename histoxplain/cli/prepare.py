@@ -1,0 +1,79 @@
+"""Make an LMDB of square images, split by patient, from a folder with one sub-folder per class.
+
+Images are cropped to their central square and resized with Lanczos. Every file that is left out is named, with the
+reason, in DST.report.json.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+if TYPE_CHECKING:
+    from histoxplain.data import Report
+
+
+@dataclass(frozen=True)
+class Command:
+    """Options of `histoxplain prepare`."""
+
+    source: Annotated[Positional[Path], arg(metavar="SOURCE")]
+    """Folder with one sub-folder of images per class, or an LMDB made before."""
+    destination: Annotated[Positional[Path], arg(metavar="DESTINATION")]
+    """The LMDB file to write."""
+    resolution: int = 64
+    """Side of the square images, in pixels; a power of two."""
+    groups: Path | None = None
+    """CSV file that says which images belong together (one patient, one slide)."""
+    group_column: str | None = None
+    """Its column with the group."""
+    file_column: str = "file"
+    """Its column with the file: the path inside SOURCE, or the file name alone."""
+    group_regex: str | None = None
+    r"""Instead of a CSV file: a regular expression searched in the file name, such as "person(\d+)"."""
+    fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
+    """Shares of train, validation and test."""
+    seed: int = 0
+    """Of the split, which depends on labels, groups and seed only."""
+    channels: Literal["auto", "1", "3"] = "auto"
+    """1 for grey, 3 for RGB; auto takes grey if no image has any colour."""
+    white: int = 65535
+    """The value of white in 16-bit files; 4095 for 12-bit data."""
+    workers: int | None = None
+    """Threads that read; by default one per processor."""
+    overwrite: bool = False
+    """Replace DESTINATION if it exists."""
+
+    def __call__(self) -> None:
+        """Prepare, and print what came out."""
+        from histoxplain.data.groups import choose_groups
+        from histoxplain.data.preparation import prepare
+
+        report = prepare(
+            self.source,
+            self.destination,
+            self.resolution,
+            group_of=choose_groups(self.groups, self.group_column, self.file_column, self.group_regex),
+            fractions=self.fractions,
+            seed=self.seed,
+            channels=None if self.channels == "auto" else int(self.channels),
+            white=self.white,
+            overwrite=self.overwrite,
+            workers=self.workers,
+        )
+        print(describe(report))
+
+
+def describe(report: Report) -> str:
+    """The report as a few lines for people."""
+    kind = "RGB" if report.channels == 3 else "grey"
+    side = f"{report.resolution}x{report.resolution}"
+    lines = [f"{report.count} {kind} images of {side} pixels in {report.groups} groups -> {report.destination}"]
+    for name, splits in report.classes.items():
+        lines.append(f"  {name}: " + ", ".join(f"{count} {split}" for split, count in splits.items()))
+    lines += [f"  note: {note}" for note in report.notes]
+    lines.append(f"  {len(report.skipped)} files left out; {report.destination}.report.json names each and why")
+    return "\n".join(lines)

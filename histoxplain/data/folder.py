@@ -1,0 +1,74 @@
+"""Image folders: one sub-folder per class, or images of unknown class, or a single image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from histoxplain._checks import InputError, check_exists
+from histoxplain.data.case import Case
+from histoxplain.data.source import Row, Source, rows_of_split
+from histoxplain.data.transforms import read_image, to_unit
+
+SUFFIXES = frozenset(
+    {".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tga"}
+    | {".tif", ".tiff", ".webp"}
+)
+"""File names that promise an image."""
+
+
+class ImageFolder(Source):
+    """Images of any size in class sub-folders, read when asked for.
+
+    The first folder level is the class; deeper levels are part of the case's id. Images that lie beside the class
+    folders, or in a folder without any, have label -1. Order is alphabetical.
+
+    Args:
+        path: the folder, or one image file.
+        split: must be None; folders are not split.
+        channels: 1 for grey, 3 for RGB.
+
+    Raises:
+        InputError: if there is no image.
+    """
+
+    def __init__(self, path: str | Path, split: str | None = None, channels: int = 3) -> None:
+        self.path = check_exists("data", path)
+        self.root, files = find_images(self.path)
+        class_names = class_folders(self.root) if self.path.is_dir() else []
+        rows = [row_of(file.relative_to(self.root), class_names) for file in files]
+        if not rows:
+            raise InputError(f"`data` must hold images, got {path} without any; known endings are {known_suffixes()}.")
+        super().__init__([rows[i] for i in rows_of_split(rows, split)], class_names, None, channels)
+
+    def __getitem__(self, index: int) -> Case:
+        row = self.rows[index]
+        image = to_unit(read_image(self.root / row.id, self.channels))
+        return Case(image, None if row.label < 0 else row.label, row.id, row.group)
+
+    def file(self, index: int) -> Path:
+        """The file of a case."""
+        return self.root / self.rows[index].id
+
+
+def known_suffixes() -> str:
+    """The file endings that promise an image, for people."""
+    return ", ".join(sorted(SUFFIXES))
+
+
+def find_images(path: Path) -> tuple[Path, list[Path]]:
+    """The root and the image files below it, in alphabetical order; hidden files are left out."""
+    if path.is_file():
+        return path.parent, [path]
+    files = (file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    return path, sorted(f for f in files if not any(part.startswith(".") for part in f.relative_to(path).parts))
+
+
+def class_folders(root: Path) -> list[str]:
+    """Names of the class sub-folders, in alphabetical order; hidden ones are left out."""
+    return sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith((".", "__")))
+
+
+def row_of(relative: Path, class_names: list[str]) -> Row:
+    """The row of the image at `relative` inside its folder."""
+    label = class_names.index(relative.parts[0]) if len(relative.parts) > 1 else -1
+    return Row(relative.as_posix(), label)

@@ -1,0 +1,192 @@
+"""Pixels at the doors: files to uint8, uint8 to the library's [-1, 1], any image to a square."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from histoxplain._checks import InputError, check, check_at_least, check_exists, check_one_of
+
+FILTER = "lanczos"
+"""The one resampling filter of prepared images: Pillow's antialiased Lanczos with three lobes."""
+SMALLEST_SIDE = 8
+"""Images with a shorter side than this hold no tissue and are refused."""
+WHITE_16_BIT = 65535
+
+# A slide of over 90 megapixels is no attack; Pillow still refuses twice that.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+def to_unit(u8: Tensor) -> Tensor:
+    """`uint8` pixels as float32 in [-1, 1]: `u / 127.5 - 1`, any shape.
+
+    Example:
+        >>> to_unit(torch.tensor([0, 255], dtype=torch.uint8)).tolist()
+        [-1.0, 1.0]
+    """
+    check(u8.dtype == torch.uint8, "u8", "be uint8", u8.dtype, "float images are already in [-1, 1]")
+    return u8.float() / 127.5 - 1
+
+
+def to_uint8(x: Tensor) -> Tensor:
+    """Float images in [-1, 1] as `uint8`: `x * 127.5 + 128`, clamped, truncated; any shape. Undoes `to_unit`.
+
+    Example:
+        >>> to_uint8(torch.tensor([-1.2, 0.0, 1.0])).tolist()
+        [0, 128, 255]
+    """
+    check(x.is_floating_point(), "x", "be floating point in [-1, 1]", x.dtype, "uint8 images need no conversion")
+    return (x.float() * 127.5 + 128).clamp(0, 255).to(torch.uint8)
+
+
+class UnreadableImageError(InputError):
+    """A file that cannot be used as an image; `reason` says why in a few words."""
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        super().__init__(f"`image` must be a readable image, got {path} ({reason}).")
+        self.path, self.reason = path, reason
+
+    def __reduce__(self) -> tuple[type, tuple[str | Path, str]]:
+        return type(self), (self.path, self.reason)
+
+
+def open_picture(path: str | Path, white: int = WHITE_16_BIT) -> Image.Image:
+    """Open an image file as upright 8-bit grey ("L") or colour ("RGB"), whatever its mode.
+
+    EXIF rotation is applied, transparency is laid over white, palettes and CMYK become RGB, 16-bit grey is scaled so
+    that `white` becomes 255. Of several frames the first counts.
+
+    Raises:
+        UnreadableImageError: if the file is no image, is cut off, has a side below `SMALLEST_SIDE`, or holds
+            floating-point pixels, which have no known white.
+    """
+    path = check_exists("image", path)
+    try:
+        with Image.open(path) as picture:
+            if min(picture.size) < SMALLEST_SIDE:
+                size = f"{picture.width}x{picture.height} pixels"
+                raise UnreadableImageError(path, f"{size}, each side must have at least {SMALLEST_SIDE}")
+            return to_8_bit(ImageOps.exif_transpose(picture), white)
+    except UnreadableImageError:
+        raise
+    except Exception as error:  # decoders raise anything on damaged files: OSError, SyntaxError, struct.error, ...
+        raise UnreadableImageError(path, complaint(error, path)) from error
+
+
+def complaint(error: Exception, path: Path) -> str:
+    """What is wrong with an image file, in a few words.
+
+    Example:
+        >>> complaint(OSError("image file is truncated (7 bytes not processed)"), Path("a.jpg"))
+        'image file is truncated (7 bytes not processed)'
+    """
+    if isinstance(error, UnidentifiedImageError):
+        return "the file is empty" if path.stat().st_size == 0 else "not an image in a known format"
+    if isinstance(error, IsADirectoryError):
+        return "this is a folder"
+    return str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+
+
+def to_8_bit(picture: Image.Image, white: int = WHITE_16_BIT) -> Image.Image:
+    """Any Pillow image as mode "L" or "RGB".
+
+    Args:
+        picture: in any mode but 32-bit floating point, which has no known white.
+        white: the value of white in 16-bit files.
+    """
+    mode = picture.mode
+    if mode in ("L", "RGB"):
+        return picture.convert(mode)
+    if mode.startswith("I"):
+        return Image.fromarray(scale_to_8_bit(np.asarray(picture), white))
+    if mode == "F":
+        raise ValueError("floating-point pixels, save it with 8 or 16 bits")
+    if mode in ("LA", "La"):
+        return over_white(picture.convert("LA"), "L")
+    if mode in ("RGBA", "RGBa", "PA") or "transparency" in picture.info:
+        return over_white(picture.convert("RGBA"), "RGB")
+    return picture.convert("L" if mode == "1" else "RGB")
+
+
+def scale_to_8_bit(values: np.ndarray, white: int) -> np.ndarray:
+    """Integer pixels 0..`white` as uint8 0..255, rounded.
+
+    Example:
+        >>> scale_to_8_bit(np.array([0, 257, 65535]), white=65535).tolist()
+        [0, 1, 255]
+    """
+    return np.clip(np.rint(values.astype(np.float64) * (255 / white)), 0, 255).astype(np.uint8)
+
+
+def over_white(picture: Image.Image, mode: str) -> Image.Image:
+    """Lay a picture with an alpha channel over a white ground."""
+    ground = Image.new(mode, picture.size, "white")
+    ground.paste(picture.convert(mode), mask=picture.getchannel("A"))
+    return ground
+
+
+def square_picture(picture: Image.Image, resolution: int) -> Image.Image:
+    """Crop the central square and resize it with Lanczos to `resolution` pixels."""
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    cropped = picture.crop((left, top, left + side, top + side))
+    return cropped.resize((resolution, resolution), Image.Resampling.LANCZOS)
+
+
+def to_channels(picture: Image.Image, channels: int) -> Image.Image:
+    """An 8-bit picture as grey (1) or RGB (3)."""
+    check_one_of("channels", channels, (1, 3))
+    return picture.convert("L" if channels == 1 else "RGB")
+
+
+def from_picture(picture: Image.Image) -> Tensor:
+    """An "L" or "RGB" picture as uint8 tensor (C, H, W)."""
+    pixels = torch.from_numpy(np.array(picture))
+    return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1).contiguous()
+
+
+def to_picture(u8: Tensor) -> Image.Image:
+    """A uint8 tensor (C, H, W) with 1 or 3 channels as "L" or "RGB" picture."""
+    check(u8.ndim == 3 and u8.shape[0] in (1, 3), "u8", "have shape (1 or 3, H, W)", tuple(u8.shape))
+    check(u8.dtype == torch.uint8, "u8", "be uint8", u8.dtype, "use `to_uint8` on float images")
+    return Image.fromarray(u8[0].numpy() if u8.shape[0] == 1 else u8.permute(1, 2, 0).numpy())
+
+
+def read_image(path: str | Path, channels: int = 3, white: int = WHITE_16_BIT) -> Tensor:
+    """Read an image file at its own size; see `open_picture` for what is done with odd modes.
+
+    Args:
+        path: the file.
+        channels: 1 for grey, 3 for RGB.
+        white: the value of white in 16-bit files.
+
+    Returns:
+        uint8, shape (channels, H, W).
+
+    Raises:
+        InputError: if the file cannot be read as an image.
+    """
+    return from_picture(to_channels(open_picture(path, white), channels))
+
+
+def square(u8: Tensor, resolution: int) -> Tensor:
+    """Crop the central square and resize it with Pillow's Lanczos filter.
+
+    Args:
+        u8: uint8, shape (C, H, W), C = 1 or 3.
+        resolution: the side of the result, in pixels.
+
+    Returns:
+        uint8, shape (C, resolution, resolution).
+
+    Example:
+        >>> square(torch.full((3, 20, 30), 7, dtype=torch.uint8), 16).unique().tolist()
+        [7]
+    """
+    check_at_least("resolution", resolution, 1)
+    return from_picture(square_picture(to_picture(u8), resolution))
