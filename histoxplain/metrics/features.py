@@ -1,0 +1,90 @@
+"""Named features: what distances between image sets are measured in.
+
+`efficientnet_lite0-imagenet`: the 1280 pooled activations before the classification layer of EfficientNet-Lite0 with
+its ImageNet weights, of images resized to 128 x 128 pixels (bilinear, antialiased). The weights come with the package,
+so the numbers need no download; they are not comparable with those in Inception features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from histoxplain._checks import check, check_images, check_one_of
+from histoxplain.models.classifier import LITE, efficientnet_lite0, normalisation
+
+FEATURES = "efficientnet_lite0-imagenet"
+
+
+class FeatureNet(nn.Module):
+    """Pooled ImageNet features of images, differentiable.
+
+    Args:
+        resolution: side in pixels to which images are resized first.
+    """
+
+    name = FEATURES
+    dimensions = 1280
+
+    def __init__(self, resolution: int = 128) -> None:
+        super().__init__()
+        self.resolution = resolution
+        self.network = efficientnet_lite0(pretrained=True).eval().requires_grad_(False)
+        mean, deviation = normalisation(LITE)
+        self.register_buffer("mean", mean)
+        self.register_buffer("deviation", deviation)
+
+    def normalise(self, x: Tensor) -> Tensor:
+        """Images `(N, 1 or 3, H, W)` in `[-1, 1]` as the network expects them, `(N, 3, H, W)`."""
+        check_images("x", x)
+        check_one_of("channels", x.shape[1], (1, 3))
+        return (x - self.mean) / self.deviation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features `(N, 1280)` of images `(N, 1 or 3, H, W)` in `[-1, 1]`, of any size."""
+        x, size = self.normalise(x), (self.resolution, self.resolution)
+        if x.shape[-2:] != size:
+            x = F.interpolate(x, size=size, mode="bilinear", antialias=True, align_corners=False)
+        return self.network.extract_features(x).mean(dim=(2, 3))
+
+
+@cache
+def feature_net(name: str = FEATURES, device: str = "cpu") -> FeatureNet:
+    """The feature network of that name, built once for each device.
+
+    Raises:
+        InputError: if there is none of that name.
+    """
+    check_one_of("features", name, [FEATURES])
+    return FeatureNet().to(device)
+
+
+@torch.inference_mode()
+def extract_features(
+    images: Tensor | Iterable[Tensor], net: Callable[[Tensor], Tensor] | None = None, batch: int = 32
+) -> Tensor:
+    """Features of many images, batch by batch.
+
+    Args:
+        images: one tensor `(N, C, H, W)` in `[-1, 1]`, or an iterable of such batches (a generator that streams).
+        net: images to features `(n, D)`; `feature_net()` by default.
+        batch: images at once, where `images` is a tensor.
+
+    Returns:
+        Features `(N, D)`, float32 on the CPU.
+
+    Raises:
+        InputError: if there is no image.
+
+    Example:
+        >>> extract_features(torch.zeros(3, 3, 64, 64)).shape
+        torch.Size([3, 1280])
+    """
+    batches = images.split(batch) if isinstance(images, Tensor) else images
+    found = [(net or feature_net(device=str(x.device)))(x).float().cpu() for x in batches if len(x)]
+    check(bool(found), "images", "hold at least one image", 0)
+    return torch.cat(found)

@@ -1,0 +1,282 @@
+"""Train a classifier: transfer learning or from scratch, early stopping, calibration, exact resume."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from histoxplain._device import resolve_device, resolve_precision
+from histoxplain.data import open_source
+from histoxplain.metrics.classification import classification_report, fit_temperature
+from histoxplain.models.classifier import LITE, Classifier, ClassifierConfig, load_classifier, save_classifier
+from histoxplain.train.config_classifier import CHANGEABLE, ClassifierTraining
+from histoxplain.train.jitter import jitter
+from histoxplain.train.loop import STATE, JsonLog, open_run, progress, save_json, save_snapshot
+from histoxplain.train.pixels import LabelledPixels, labelled_splits
+
+BEST = "classifier.safetensors"
+
+
+def train_classifier(
+    data: str | Path,
+    out: str | Path,
+    config: ClassifierTraining | None = None,
+    *,
+    resume: bool = False,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Train a classifier and measure it on the test split.
+
+    Writes `config.json`, `log.jsonl`, `state.pt`, `classifier.safetensors` (the weights with the best balanced
+    accuracy on the validation split, calibrated there) and `metrics.json` into `out`.
+
+    Args:
+        data: prepared data, or an image folder with a folder per class.
+        out: the folder of this training.
+        config: how to train.
+        resume: continue an interrupted training exactly where its last snapshot was.
+        quiet: no progress bar.
+
+    Returns:
+        What `metrics.json` holds: figures of the `validation` and `test` split.
+
+    Raises:
+        InputError: if the data, the settings or the folder do not fit.
+    """
+    config = config or ClassifierTraining()
+    source = open_source(data)
+    side = config.resolution or source.resolution or 128
+    classes = ClassifierConfig(
+        class_names=source.class_names,
+        architecture=config.architecture,
+        resolution=side,
+        channels=source.channels,
+        pretrained=config.architecture == LITE if config.pretrained is None else config.pretrained,
+    )
+    splits = labelled_splits(source, side, config.seed)
+    state = open_run(out, asdict(config), resume, CHANGEABLE)
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        training = _Training(
+            classes if state is None else replace(classes, pretrained=False), config, splits, Path(out)
+        )
+        if state is not None:
+            training.restore(state)
+        training.run(quiet)
+    return finish(Path(out), splits, config, training.progress)
+
+
+@dataclass
+class Progress:
+    """How far a training is."""
+
+    epoch: int = 0
+    step: int = 0
+    images: int = 0
+    rate: float = 1.0
+    """Factor on the learning rate, lowered when the validation loss stalls."""
+    lowest_loss: float = float("inf")
+    stalled: int = 0
+    """Epochs since the validation loss was lowest, or the rate was lowered."""
+    best: float = -1.0
+    best_loss: float = float("inf")
+    best_epoch: int = 0
+    log_lines: int = 0
+
+    def judge(self, report: dict[str, Any], config: ClassifierTraining) -> bool:
+        """Take note of an epoch's validation report; whether it is the best so far."""
+        accuracy, loss = report["balanced_accuracy"], report["nll"]
+        self.stalled = 0 if loss < self.lowest_loss else self.stalled + 1
+        self.lowest_loss = min(loss, self.lowest_loss)
+        if self.stalled >= config.reduce_after:
+            self.rate, self.stalled = self.rate * config.reduce_by, 0
+        better = (accuracy, -loss) > (self.best, -self.best_loss)
+        if better:
+            self.best, self.best_loss, self.best_epoch = accuracy, loss, self.epoch
+        return better
+
+    def done(self, config: ClassifierTraining) -> bool:
+        """Whether all epochs are over, or patience is."""
+        return self.epoch >= config.epochs or self.epoch - self.best_epoch >= config.patience
+
+
+class _Training:
+    """The networks and numbers that change while training; `snapshot` and `restore` are each other's inverse."""
+
+    def __init__(
+        self, model: ClassifierConfig, config: ClassifierTraining, splits: dict[str, LabelledPixels], out: Path
+    ) -> None:
+        self.config, self.splits, self.out = config, splits, out
+        self.device = resolve_device(config.device)
+        self.precision = resolve_precision(config.precision, self.device)
+        memory = torch.channels_last
+        self.classifier = Classifier(model).to(self.device, memory_format=memory)
+        self.averaged = copy.deepcopy(self.classifier).eval().requires_grad_(False)
+        self.optimiser = _optimiser(self.classifier, config)
+        self.weights = _class_weights(splits["train"].labels, len(model.class_names)).to(self.device)
+        self.rng = torch.Generator().manual_seed(config.seed)
+        self.progress = Progress()
+        self.saved_at = time.monotonic()
+
+    def snapshot(self) -> None:
+        """Write `state.pt`."""
+        state = {
+            "classifier": self.classifier.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "progress": asdict(self.progress),
+            "rng": self.rng.get_state(),
+            "torch_rng": torch.get_rng_state(),
+        }
+        if self.device.type == "cuda":
+            state["cuda_rng"] = torch.cuda.get_rng_state(self.device)
+        save_snapshot(self.out / STATE, state)
+        self.saved_at = time.monotonic()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from what `snapshot` wrote."""
+        self.classifier.load_state_dict(state["classifier"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.progress = Progress(**state["progress"])
+        self.rng.set_state(state["rng"])
+        torch.set_rng_state(state["torch_rng"])
+        if "cuda_rng" in state and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda_rng"], self.device)
+
+    def run(self, quiet: bool = False) -> None:
+        """Train until the epochs or the patience are over."""
+        config, at = self.config, self.progress
+        log = JsonLog(self.out / "log.jsonl", keep=at.log_lines)
+        total = config.epochs * len(self.splits["train"])
+        with progress(total, at.images, "classifier", unit="img", quiet=quiet) as bar:
+            while not at.done(config):
+                loss = self._epoch(bar.update)
+                report = self._validate()
+                at.epoch += 1
+                if at.judge(report, config):
+                    save_classifier(self.out / BEST, self.averaged)
+                figures = {name: report[name] for name in ("balanced_accuracy", "auc", "ece", "nll")}
+                log.write(
+                    epoch=at.epoch, images=at.images, loss=loss, rate=at.rate, best_epoch=at.best_epoch, **figures
+                )
+                bar.set_postfix(loss=f"{loss:.3f}", validation=f"{report['balanced_accuracy']:.3f}")
+                at.log_lines = log.lines
+                self.snapshot()
+
+    def _epoch(self, count: Callable[[int], Any]) -> float:
+        """The rest of the current epoch; the mean loss of its steps."""
+        train, config, at = self.splits["train"], self.config, self.progress
+        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(1000 * config.seed + at.epoch))
+        batches = [b for b in order.split(config.batch) if len(b) > 1]  # batch normalisation needs two images
+        losses = []
+        self.classifier.train()
+        for places in batches[at.step :]:
+            losses.append(self._step(*train.batch(places), warm_up=len(batches)))
+            at.step += 1
+            at.images += len(places)
+            count(len(places))
+            if time.monotonic() - self.saved_at > 60 * config.snapshot_minutes:
+                self.snapshot()
+        at.step = 0
+        return torch.stack(losses).mean().item() if losses else float("nan")
+
+    def _step(self, x: Tensor, labels: Tensor, warm_up: int) -> Tensor:
+        config, at = self.config, self.progress
+        x = jitter(
+            x,
+            self.rng,
+            orientations=config.orientations,
+            zoom_by=config.zoom,
+            colour=config.colour,
+            sharpness=config.sharpness,
+            noise=config.noise,
+        ).to(self.device, memory_format=torch.channels_last)
+        steps = at.epoch * warm_up + at.step + 1
+        for group in self.optimiser.param_groups:
+            group["lr"] = config.learning_rate * at.rate * min(1.0, steps / warm_up)
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            logits = self.classifier(x)
+        weight = self.weights if config.class_weights else None
+        loss = F.cross_entropy(logits, labels.to(self.device), weight, label_smoothing=config.label_smoothing)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        _average(self.averaged, self.classifier, min(config.average, steps / (steps + 10)))
+        return loss.detach()
+
+    def _validate(self) -> dict[str, Any]:
+        """Figures on the validation split, after calibration: smoothed labels make raw logits too modest."""
+        logits, labels = predict_logits(self.averaged, self.splits["validation"], self.config.batch, self.precision)
+        return classification_report(logits / fit_temperature(logits, labels), labels, self.averaged.class_names)
+
+
+def _optimiser(classifier: Classifier, config: ClassifierTraining) -> torch.optim.Optimizer:
+    """AdamW; scales and offsets of normalisations and biases are not decayed."""
+    decayed = [p for p in classifier.parameters() if p.ndim > 1]
+    rest = [p for p in classifier.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.learning_rate)
+
+
+def _class_weights(labels: Tensor, classes: int) -> Tensor:
+    """Inverse frequencies `(classes,)`, whose mean over the images is 1."""
+    counts = torch.bincount(labels, minlength=classes).float()
+    return counts.sum() / (classes * counts)
+
+
+@torch.no_grad()
+def _average(averaged: nn.Module, current: nn.Module, decay: float) -> None:
+    """Move the averaged weights and buffers towards the current ones."""
+    for mean, now in zip(averaged.state_dict().values(), current.state_dict().values()):
+        if mean.is_floating_point():
+            mean.lerp_(now, 1 - decay)
+        else:
+            mean.copy_(now)
+
+
+@torch.inference_mode()
+def predict_logits(
+    classifier: Classifier, pixels: LabelledPixels, batch: int = 32, precision: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor]:
+    """Logits `(N, K)` of a whole split, float32 on the CPU, and its labels `(N,)`."""
+    device = next(classifier.parameters()).device
+    logits = [torch.empty(0, len(classifier.class_names))]
+    for places in torch.arange(len(pixels)).split(batch):
+        x = pixels.batch(places)[0].to(device, memory_format=torch.channels_last)
+        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            logits.append(classifier(x).cpu())
+    return torch.cat(logits), pixels.labels
+
+
+def finish(out: Path, splits: dict[str, LabelledPixels], config: ClassifierTraining, done: Progress) -> dict[str, Any]:
+    """Calibrate the best weights on the validation split, measure them on the test split, write both files."""
+    classifier = load_classifier(out / BEST).to(resolve_device(config.device), memory_format=torch.channels_last)
+    classifier.temperature.fill_(1.0)
+    logits, labels = predict_logits(classifier, splits["validation"], config.batch)
+    temperature = fit_temperature(logits, labels)
+    classifier.temperature.fill_(temperature)
+    figures: dict[str, Any] = {
+        "architecture": config.architecture,
+        "temperature": temperature,
+        "best_epoch": done.best_epoch,
+        "images_seen": done.images,
+        "training_images": len(splits["train"]),
+        "validation": classification_report(logits / temperature, labels, classifier.class_names),
+        "test": None,
+    }
+    if len(splits["test"]):
+        figures["test"] = classification_report(
+            *predict_logits(classifier, splits["test"], config.batch), classifier.class_names
+        )
+    save_classifier(out / BEST, classifier, meta=figures)
+    save_json(out / "metrics.json", figures)
+    return figures
