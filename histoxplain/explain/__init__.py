@@ -1,0 +1,26 @@
+"""One idea per file, all returning records: images and latents in, `Explanation` out."""
+
+from histoxplain._lazy import attach
+
+_names = {
+    "change": ["change_map", "paint_change"],
+    "counterfactual": ["METHODS", "LatentSearch", "counterfactual", "explain_latents", "explainer"],
+    "directions": [
+        "Directions",
+        "boundary_directions",
+        "difference_directions",
+        "find_directions",
+        "principal_directions",
+    ],
+    "diverse": ["mean_pairwise_distance", "select_diverse"],
+    "explainer": ["Explainer", "Found", "evaluating"],
+    "images": ["image_of", "quantised"],
+    "interpolate": ["Film", "film_between", "film_of", "interpolate_classes"],
+    "invert": ["Inversion", "invert"],
+    "latent_map": ["LatentMap", "map_latents"],
+    "latent_space": ["LatentSpace", "draw", "latent_space", "one_hot", "sample_z"],
+    "record": ["Explanation", "judge"],
+    "search": ["Move", "bisect", "bracket", "descend"],
+    "views": ["moved", "random_view"],
+}
+__getattr__, __dir__, __all__ = attach(__name__, _names)

@@ -1,0 +1,232 @@
+"""The one method interface: images in, explanations out. A paper is a small class that overrides `search`."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from histoxplain._checks import check, check_at_least, check_between, check_one_of
+from histoxplain.data import Case
+from histoxplain.explain.change import change_map
+from histoxplain.explain.images import image_of, quantised
+from histoxplain.explain.record import Explanation, judge
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from histoxplain.models import Bundle
+
+AnyImage: TypeAlias = "Tensor | str | Path | Case | Image.Image"
+THRESHOLD = 0.5
+"""A counterfactual is valid from this probability of the target class on (and the target must be the most probable)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a search brings back for one image."""
+
+    counterfactuals: Tensor
+    """`(M, C, H, W)` in `[-1, 1]`, unclamped, smallest change first; M may be anything from 0 on."""
+    reconstruction: Tensor | None = None
+    """`(C, H, W)`; None where the search starts from the image itself."""
+    latents: dict[str, Tensor] = field(default_factory=dict)
+    """As in `Explanation.latents`."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What was measured on the way; JSON types only."""
+
+
+@contextmanager
+def evaluating(*modules: nn.Module) -> Iterator[None]:
+    """Put networks into evaluation mode, without gradients of their weights; restored per sub-module on leaving.
+
+    Example:
+        >>> layer = nn.Dropout()
+        >>> with evaluating(layer):
+        ...     print(layer.training)
+        False
+        >>> layer.training
+        True
+    """
+    parts = [part for module in modules for part in module.modules()]
+    weights = [weight for module in modules for weight in module.parameters()]
+    modes, wanted = [part.training for part in parts], [weight.requires_grad for weight in weights]
+    try:
+        for part in parts:
+            part.training = False
+        for weight in weights:
+            weight.requires_grad_(False)
+        yield
+    finally:
+        for part, mode in zip(parts, modes):
+            part.training = mode
+        for weight, want in zip(weights, wanted):
+            weight.requires_grad_(want)
+
+
+def class_index(target: int | str, class_names: Sequence[str], name: str = "target") -> int:
+    """The number of a class given by name or number.
+
+    Raises:
+        InputError: if there is no such class.
+
+    Example:
+        >>> class_index("benign", ["adenocarcinoma", "benign"])
+        1
+    """
+    if isinstance(target, int) and not isinstance(target, bool) and 0 <= target < len(class_names):
+        return target
+    check_one_of(name, target, class_names)
+    return list(class_names).index(str(target))
+
+
+class Explainer(ABC):
+    """Turns images into explanations; checks, modes, judging and timing are here, the idea is in `search`.
+
+    Args:
+        bundle: the classifier to explain and the generator to draw with.
+        threshold: probability that the saved counterfactual must reach to be valid.
+        batch_size: images that are searched at the same time.
+        fit: crop, resize and convert images of another size or kind instead of refusing them.
+    """
+
+    method: ClassVar[str]
+    """The name in records, files and tables."""
+
+    def __init__(self, bundle: Bundle, *, threshold: float = THRESHOLD, batch_size: int = 4, fit: bool = False) -> None:
+        check_between("threshold", threshold, 0.0, 1.0)
+        check_at_least("batch_size", batch_size, 1)
+        self.bundle, self.threshold, self.batch_size, self.fit = bundle, threshold, batch_size, fit
+
+    @abstractmethod
+    def search(self, x: Tensor, sources: Tensor, targets: Tensor, count: int, seed: int) -> list[Found]:
+        """Look for counterfactuals of a batch.
+
+        Args:
+            x: images, `(N, C, H, W)`, 8-bit exact, in `[-1, 1]`.
+            sources: the classifier's opinion of them, `(N,)`.
+            targets: the class asked for, `(N,)`, nowhere equal to `sources`.
+            count: how many different ones an image.
+            seed: fixes every draw.
+
+        Returns:
+            One `Found` an image, with up to `count` counterfactuals.
+        """
+
+    def explain(
+        self,
+        images: AnyImage | Sequence[AnyImage],
+        target: int | str | None = None,
+        count: int = 1,
+        seed: int = 0,
+        ids: Sequence[str] | None = None,
+    ) -> list[Explanation]:
+        """Explain one or several images.
+
+        Args:
+            images: a tensor `(N, C, H, W)` or `(C, H, W)` in `[-1, 1]`, a file, a `Case`, a PIL image, or a list.
+            target: the class asked for, by name or number; None takes each image's runner-up class.
+            count: how many different counterfactuals an image, at least 1.
+            seed: fixes every draw: same seed, same machine, same result.
+            ids: what to call the images; by default their own names or `image-1`, ...
+
+        Returns:
+            One record an image, in order.
+
+        Raises:
+            InputError: if an image, the target or the count is not what was expected.
+        """
+        check_at_least("count", count, 1)
+        check(count == int(count), "count", "be a whole number", count)
+        listed = list(images) if isinstance(images, list | tuple) or _is_batch(images) else [images]
+        names = list(ids) if ids is not None else [_name(image, i) for i, image in enumerate(listed)]
+        check(len(names) == len(listed), "ids", f"name {len(listed)} images", len(names))
+        x = [image_of(image, self.bundle, fit=self.fit, name=name) for image, name in zip(listed, names)]
+        check(bool(x), "images", "hold at least one image", "none")
+
+        def search(rows: Tensor, sources: Tensor, targets: Tensor) -> list[Found]:
+            return self.search(batch[rows], sources, targets, count, seed)
+
+        batch = torch.stack(x)
+        return self._explain(batch, target, names, seed, search)
+
+    def _explain(
+        self, x: Tensor, target: int | str | None, ids: list[str], seed: int, search: Callable[..., list[Found]]
+    ) -> list[Explanation]:
+        """Search in batches; `search(rows, sources, targets)` brings back one `Found` a row."""
+        with evaluating(self.bundle.generator, self.bundle.classifier):
+            before = self.probabilities(x)
+            targets = self.targets(before, target, ids)
+            explained = []
+            for some in torch.arange(len(x)).split(self.batch_size):
+                start = time.perf_counter()
+                found = search(some, before[some].argmax(1), targets[some])
+                seconds = (time.perf_counter() - start) / len(some)
+                for i, one in zip(some.tolist(), found):
+                    explained.append(self.record(x[i], before[i], int(targets[i]), one, ids[i], seed, seconds))
+        return explained
+
+    @torch.no_grad()
+    def probabilities(self, x: Tensor) -> Tensor:
+        """The classifier's opinion of 8-bit images: `(N, K)`."""
+        return torch.cat([self.bundle.classifier.probabilities(some).float() for some in x.split(32)])
+
+    def targets(self, before: Tensor, target: int | str | None, ids: Sequence[str] = ()) -> Tensor:
+        """The class asked of every image, `(N,)`: `target`, or the runner-up for None.
+
+        Raises:
+            InputError: if the target is unknown or already the classifier's opinion.
+        """
+        names, sources = self.bundle.class_names, before.argmax(1)
+        if target is None:
+            return before.scatter(1, sources[:, None], -1.0).argmax(1)
+        index = class_index(target, names)
+        for i in torch.nonzero(sources == index).flatten().tolist()[:1]:
+            others = " or ".join(name for k, name in enumerate(names) if k != index)
+            what = f"{names[index]!r}, its opinion of {ids[i] if ids else 'the image'}"
+            check(False, "target", "be another class than the classifier's own", what, f"ask for {others}")
+        return torch.full_like(sources, index)
+
+    def record(
+        self, original: Tensor, before: Tensor, target: int, found: Found, case_id: str, seed: int, seconds: float
+    ) -> Explanation:
+        """Judge what was found as the user will see it, and write it down."""
+        saved, after, valid = judge(self.bundle.classifier, found.counterfactuals, target, self.threshold)
+        rebuilt = None if found.reconstruction is None else quantised(found.reconstruction)
+        reference = original if rebuilt is None else rebuilt
+        settings = {"bundle": self.bundle.name, "seed": seed} | found.settings
+        return Explanation(
+            method=self.method,
+            case_id=case_id,
+            original=original,
+            reconstruction=rebuilt,
+            counterfactuals=saved,
+            class_names=tuple(self.bundle.class_names),
+            source_class=int(before.argmax()),
+            target_class=target,
+            probabilities_before=before,
+            probabilities_after=after,
+            valid=valid,
+            change=change_map(reference[None], saved),
+            threshold=self.threshold,
+            latents=found.latents,
+            settings=settings,
+            seconds=seconds,
+        )
+
+
+def _is_batch(images: Any) -> bool:
+    return isinstance(images, Tensor) and images.ndim == 4
+
+
+def _name(image: AnyImage, index: int) -> str:
+    if isinstance(image, str | Path):
+        return Path(image).stem
+    return (image.id if isinstance(image, Case) else "") or f"image-{index + 1}"

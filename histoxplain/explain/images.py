@@ -1,0 +1,100 @@
+"""The door for images: anything a user has in hand becomes one 8-bit-exact tensor of the bundle's size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+from torch import Tensor
+
+from histoxplain._checks import check
+from histoxplain.data import Case, read_image, square, to_uint8, to_unit
+from histoxplain.data.transforms import from_picture, to_8_bit, to_channels
+
+if TYPE_CHECKING:
+    from histoxplain.models import Bundle
+
+_FIT = "or let it be cropped, resized and converted with `fit=True` (`--fit`)"
+
+
+def quantised(x: Tensor) -> Tensor:
+    """Images as they are once saved: rounded to 8 bit, back in `[-1, 1]`.
+
+    Example:
+        >>> import torch
+        >>> quantised(torch.tensor([2.0, 0.0])).tolist()
+        [1.0, 0.003921627998352051]
+    """
+    return to_unit(to_uint8(x.detach().float()))
+
+
+def _check_mode(mode: str, name: str, channels: int, fit: bool) -> None:
+    wanted = "L" if channels == 1 else "RGB"
+    rule = "be 8-bit grey (mode L)" if channels == 1 else "be 8-bit colour (mode RGB)"
+    check(fit or mode == wanted, "image", rule, f"mode {mode} in {name}", f"save it as {wanted}, {_FIT}")
+
+
+def _from_path(path: str | Path, channels: int, fit: bool) -> Tensor:
+    u8 = read_image(path, channels=channels)
+    with Image.open(path) as picture:
+        _check_mode(picture.mode, str(path), channels, fit)
+    return u8
+
+
+def _from_pil(picture: Image.Image, name: str, channels: int, fit: bool) -> Tensor:
+    _check_mode(picture.mode, name, channels, fit)
+    return from_picture(to_channels(to_8_bit(picture), channels))
+
+
+def _check_size(u8: Tensor, name: str, resolution: int, fit: bool) -> None:
+    height, width = u8.shape[-2:]
+    ok = fit or (height == width and height >= resolution)
+    rule = f"be {resolution} x {resolution} pixels (or a larger square)"
+    check(ok, "image", rule, f"{width} x {height} for {name}", f"cut a square tile of that size, {_FIT}")
+
+
+def image_of(
+    image: Tensor | str | Path | Case | Image.Image, bundle: Bundle, *, fit: bool = False, name: str = "the image"
+) -> Tensor:
+    """One image as the bundle's networks expect it.
+
+    A larger square is shrunk with the Lanczos filter, as `histoxplain prepare` does. Cropping, enlarging and converting
+    colours change the evidence and are therefore done only when asked for.
+
+    Args:
+        image: a float tensor in `[-1, 1]` of shape `(C, H, W)` or `(1, C, H, W)`, a `Case`, a PIL image or a file.
+        bundle: gives `resolution` and the number of channels.
+        fit: crop, resize and convert whatever comes.
+        name: what to call the image in messages.
+
+    Returns:
+        The image, `(C, R, R)` in `[-1, 1]`, every value one that 8 bits can hold.
+
+    Raises:
+        InputError: if the size, mode or kind is not the expected one.
+    """
+    channels, resolution = bundle.generator.img_channels, bundle.resolution
+    if isinstance(image, str | Path):
+        u8, name = _from_path(image, channels, fit), str(image)
+    elif isinstance(image, Image.Image):
+        u8 = _from_pil(image, name, channels, fit)
+    else:
+        u8 = _from_tensor(image, name, channels)
+    _check_size(u8, name, resolution, fit)
+    return to_unit(u8 if tuple(u8.shape[-2:]) == (resolution, resolution) else square(u8, resolution))
+
+
+def _from_tensor(image: Any, name: str, channels: int) -> Tensor:
+    x = image.image if isinstance(image, Case) else image
+    way_out = "give a tensor, a file, a `Case` or a PIL image"
+    check(isinstance(x, Tensor), "image", "be an image", type(x).__name__, way_out)
+    x = x[0] if x.ndim == 4 and len(x) == 1 else x
+    ok = x.ndim == 3 and x.shape[0] == channels
+    check(ok, "image", f"have shape ({channels}, H, W)", f"{tuple(x.shape)} for {name}", "explain several with a list")
+    check(
+        x.is_floating_point(), "image", "be floating point in [-1, 1]", x.dtype, "use `hx.data.to_unit` on uint8 images"
+    )
+    ok = bool(x.isfinite().all()) and float(x.abs().max()) <= 1.5
+    check(ok, "image", "hold values in [-1, 1]", f"values up to {float(x.abs().max()):g}", "use u / 127.5 - 1")
+    return to_uint8(x.detach().cpu())

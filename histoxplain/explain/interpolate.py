@@ -1,0 +1,117 @@
+"""Film strips: what lies between two latents, two classes, or an image and its counterfactual."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from histoxplain._checks import check, check_at_least
+from histoxplain.explain.explainer import class_index, evaluating
+from histoxplain.explain.images import quantised
+from histoxplain.explain.latent_space import BATCH, draw, latent_space, one_hot, sample_z
+
+if TYPE_CHECKING:
+    from histoxplain.explain.record import Explanation
+    from histoxplain.models import Bundle
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """Images along a path, with the classifier's opinion of each."""
+
+    frames: Tensor
+    """`(T, C, H, W)` in `[-1, 1]`, 8-bit exact."""
+    alphas: Tensor
+    """Where on the path each frame lies, `(T,)`; 0 is the start."""
+    probabilities: Tensor
+    """`(T, K)`."""
+    class_names: tuple[str, ...]
+    """K names."""
+    source: int
+    """The class it begins with."""
+    target: int
+    """The class it leads to."""
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+@torch.no_grad()
+def film_between(
+    bundle: Bundle, start: Tensor, end: Tensor, steps: int = 8, source: int | None = None, target: int | None = None
+) -> Film:
+    """The straight path between two latents.
+
+    Args:
+        bundle: the networks.
+        start: `(num_ws, w_dim)`.
+        end: the same shape.
+        steps: frames, at least 2.
+        source: the class it begins with; by default the classifier's opinion of the first frame.
+        target: the class it leads to; by default the classifier's opinion of the last frame.
+    """
+    check_at_least("steps", steps, 2)
+    check(
+        start.shape == end.shape and start.ndim == 2,
+        "end",
+        "match `start`",
+        f"{tuple(start.shape)}, {tuple(end.shape)}",
+    )
+    alphas = torch.linspace(0, 1, steps)
+    with evaluating(bundle.generator, bundle.classifier):
+        frames = quantised(draw(bundle.generator, torch.lerp(start, end, alphas[:, None, None])))
+        p = torch.cat([bundle.classifier.probabilities(x).float() for x in frames.split(BATCH)])
+    source = int(p[0].argmax()) if source is None else source
+    target = int(p[-1].argmax()) if target is None else target
+    return Film(frames, alphas, p, tuple(bundle.class_names), source, target)
+
+
+def interpolate_classes(bundle: Bundle, source: int | str, target: int | str, steps: int = 8, seed: int = 0) -> Film:
+    """One sample turned from one class into another: the same noise, its label's latent exchanged step by step.
+
+    Without labels in the generator it leads from one class mean to the other.
+
+    Args:
+        bundle: the networks.
+        source: class by name or number.
+        target: class by name or number.
+        steps: frames.
+        seed: draws the noise.
+    """
+    a, b = (class_index(k, bundle.class_names, n) for k, n in ((source, "source"), (target, "target")))
+    check(a != b, "target", "be another class than `source`", repr(target), "choose two different classes")
+    G = bundle.generator
+    with evaluating(G, bundle.classifier), torch.no_grad():
+        if G.c_dim:
+            start, end = G.mapping(sample_z(G, 1, seed).expand(2, -1), one_hot([a, b], G))
+        else:
+            start, end = latent_space(bundle).means[[a, b], None].expand(-1, G.num_ws, -1)
+    return film_between(bundle, start, end, steps, a, b)
+
+
+def film_of(bundle: Bundle, explanation: Explanation, which: int = 0, steps: int = 8) -> Film:
+    """The way from an explanation's start to one of its counterfactuals.
+
+    Args:
+        bundle: the networks it was made with.
+        explanation: of a latent method.
+        which: number of the counterfactual.
+        steps: frames.
+
+    Raises:
+        InputError: if the explanation has no latents.
+    """
+    latents = explanation.latents
+    check(
+        "start" in latents and "end" in latents,
+        "explanation",
+        "have latents",
+        explanation.method,
+        "use method 'latent'",
+    )
+    check(0 <= which < len(explanation), "which", f"be below {len(explanation)}", which)
+    ends = latents["start"], latents["end"][which]
+    return film_between(bundle, *ends, steps, explanation.source_class, explanation.target_class)

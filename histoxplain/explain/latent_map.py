@@ -1,0 +1,112 @@
+"""A flat map of the generator's latent space: many latents, what the classifier makes of them, and their UMAP."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from histoxplain._checks import check, check_between
+from histoxplain._optional import require
+from histoxplain.explain.images import quantised
+from histoxplain.explain.latent_space import one_hot, sample_z
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from histoxplain.models.bundle import Bundle
+
+
+@dataclass(frozen=True, eq=False)
+class LatentMap:
+    """N latents and their places on a flat map.
+
+    Attributes:
+        z: noise, shape (N, z_dim).
+        w: mapped latents, shape (N, w_dim).
+        labels: the class asked for, shape (N,), integers.
+        logits: the classifier's opinion of their images, shape (N, K).
+        points: places on the map, shape (N, 2).
+        class_names: the K classes.
+        truncation: psi with which `w` was drawn.
+    """
+
+    z: Tensor
+    w: Tensor
+    labels: Tensor
+    logits: Tensor
+    points: np.ndarray
+    class_names: tuple[str, ...]
+    truncation: float = 1.0
+
+    @property
+    def probabilities(self) -> Tensor:
+        """The classifier's probabilities, shape (N, K)."""
+        return self.logits.softmax(1)
+
+    def __len__(self) -> int:
+        return len(self.z)
+
+    def locate(self, w: Tensor, neighbours: int = 5) -> tuple[float, float]:
+        """Where a latent of shape (w_dim,) falls on the map: between its nearest neighbours, the nearer the heavier."""
+        distance = torch.linalg.vector_norm(self.w - w, dim=1)
+        near = distance.topk(min(neighbours, len(self.w)), largest=False)
+        weight = 1 / (near.values**2 + 1e-6)
+        place = (weight / weight.sum()).numpy() @ self.points[near.indices.numpy()]
+        return float(place[0]), float(place[1])
+
+
+def umap(w: Tensor, neighbours: int = 20, seed: int = 0) -> np.ndarray:
+    """Lay latents out in the plane so that neighbours stay neighbours (UMAP; McInnes, Healy and Melville, 2018).
+
+    Args:
+        w: shape (N, D); N of at least 4.
+        neighbours: how many neighbours of each latent count; more shows the coarse shape, fewer the details.
+        seed: same seed, same machine: same map.
+
+    Returns:
+        Places of shape (N, 2), centred, the farthest coordinate at 1.
+
+    Raises:
+        InputError: for fewer than 4 latents.
+        ImportError: if umap-learn is not installed, with the command that installs it.
+    """
+    check(len(w) >= 4, "w", "hold at least 4 latents", len(w), "draw more of them")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TensorFlow is not needed; one thread is meant: it makes the map repeatable
+        method = require("umap", extra="notebook").UMAP(
+            n_neighbors=min(neighbours, len(w) - 1), min_dist=0.2, n_jobs=1, random_state=seed, init="pca"
+        )
+        points = method.fit_transform(w.float().cpu().numpy())
+    points = points - (points.max(0) + points.min(0)) / 2
+    return points / np.abs(points).max()
+
+
+@torch.no_grad()
+def map_latents(bundle: Bundle, count: int = 450, truncation: float = 1.0, seed: int = 0, batch: int = 16) -> LatentMap:
+    """Draw latents, the classes in turn, classify their images, and lay them out on a map.
+
+    Args:
+        bundle: generator and classifier.
+        count: how many latents, 4 to 5000; the time goes into drawing and classifying their images.
+        truncation: psi; below 1 the latents lie closer to the average.
+        seed: same seed, same machine: same map.
+        batch: images made at once.
+
+    Raises:
+        InputError: if `count` or `truncation` is out of range.
+    """
+    check_between("count", count, 4, 5000)
+    check_between("truncation", truncation, 0, 2)
+    G, z = bundle.generator, sample_z(bundle.generator, count, seed)
+    labels = torch.arange(count) % len(bundle.class_names)
+    w, logits = [], []
+    for some, label in zip(z.split(batch), labels.split(batch)):
+        ws = G.mapping(some, one_hot(label, G), truncation_psi=truncation)
+        logits.append(bundle.classifier(quantised(G.synthesis(ws, noise_mode="const"))).float().cpu())
+        w.append(ws[:, 0].float().cpu())
+    w = torch.cat(w)
+    return LatentMap(z, w, labels, torch.cat(logits), umap(w, seed=seed), tuple(bundle.class_names), truncation)

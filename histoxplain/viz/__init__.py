@@ -1,0 +1,10 @@
+"""Records to matplotlib figures and to HTML reports; nothing here computes an explanation."""
+
+from histoxplain._lazy import attach
+
+_names = {
+    "figures": ["film_strip", "probability_bars", "sample_grid", "strip"],
+    "latent_map": ["class_colours", "latent_map_figure"],
+    "report": ["report_html", "write_report"],
+}
+__getattr__, __dir__, __all__ = attach(__name__, _names)
