@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from histoxplain._checks import InputError, check_exists
@@ -59,13 +60,35 @@ def find_images(path: Path) -> tuple[Path, list[Path]]:
     """The root and the image files below it, in alphabetical order; hidden files are left out."""
     if path.is_file():
         return path.parent, [path]
-    files = (file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-    return path, sorted(f for f in files if not any(part.startswith(".") for part in f.relative_to(path).parts))
+    return path, [file for file in walk(path) if file.suffix.lower() in SUFFIXES and not is_hidden(file, path)]
+
+
+def walk(root: Path) -> list[Path]:
+    """All files below `root`, in alphabetical order; links to folders are followed, each folder once."""
+    files, seen = [], set()
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            subfolders.clear()
+            continue
+        seen.add(real)
+        files += [Path(folder, name) for name in names]
+    return sorted(files)
+
+
+def is_hidden(file: Path, root: Path) -> bool:
+    """Whether the file, or a folder between it and `root`, is hidden or a leftover of some program.
+
+    Example:
+        >>> is_hidden(Path("data/__MACOSX/a.png"), Path("data"))
+        True
+    """
+    return any(part.startswith((".", "__")) for part in file.relative_to(root).parts)
 
 
 def class_folders(root: Path) -> list[str]:
     """Names of the class sub-folders, in alphabetical order; hidden ones are left out."""
-    return sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith((".", "__")))
+    return sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not is_hidden(entry, root))
 
 
 def row_of(relative: Path, class_names: list[str]) -> Row:

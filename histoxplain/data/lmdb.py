@@ -12,6 +12,7 @@ import os
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from histoxplain._checks import InputError, check, check_exists
 from histoxplain.data.case import Case
+from histoxplain.data.drafts import draft_of
 from histoxplain.data.source import Row, Source, rows_of_split
 from histoxplain.data.transforms import from_picture, to_unit
 
@@ -81,7 +83,15 @@ class Handle:
             folder = self.path.is_dir()
             self._environment = lmdb.open(str(self.path), subdir=folder, readonly=True, lock=False, readahead=False)
             self._process = os.getpid()
+            self._check_length()
         return self._environment
+
+    def _check_length(self) -> None:
+        """Reading past the end of a file that was cut off would kill the process."""
+        environment = self._environment
+        needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+        length = (self.path / "data.mdb" if self.path.is_dir() else self.path).stat().st_size
+        check(length >= needed, "data", "be complete", f"{self.path}, which was cut off", "prepare or copy it again")
 
     def release(self) -> None:
         """One reader less; the last one closes the file."""
@@ -180,6 +190,8 @@ class ImageLMDB(Source):
         def decode(row: int, place: int) -> None:
             result[row] = from_picture(self.picture(place))
 
+        check(self.close.alive, "data", "be open", f"{self.path}, which was closed", "open it again")
+        assert self._handle.environment is not None  # opened here, before threads race for it
         if len(places) < 2 * workers:
             for row, place in enumerate(places):
                 decode(row, place)
@@ -221,13 +233,16 @@ class LMDBWriter:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.draft = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
         self._pending: dict[bytes, bytes] = {}
         self._size = 0
 
     def __enter__(self) -> LMDBWriter:
-        self.draft.unlink(missing_ok=True)
-        self._environment = lmdb.open(str(self.draft), subdir=False, lock=False, map_size=1 << 28, sync=False)
+        with ExitStack() as stack:
+            draft = stack.enter_context(draft_of(self.path))
+            draft.touch()  # says better than LMDB why it cannot be written
+            self._environment = lmdb.open(str(draft), subdir=False, lock=False, map_size=1 << 28, sync=False)
+            stack.callback(self._environment.close)
+            self._stack = stack.pop_all()
         return self
 
     def put(self, key: bytes, value: bytes) -> None:
@@ -239,7 +254,7 @@ class LMDBWriter:
 
     def put_json(self, key: bytes, value: Any) -> None:
         """Store one record as JSON."""
-        self.put(key, json.dumps(value, ensure_ascii=False).encode())
+        self.put(key, json.dumps(value).encode())
 
     def _flush(self) -> None:
         """Write what is pending, with a larger map as often as it takes."""
@@ -251,30 +266,25 @@ class LMDBWriter:
                 self._pending, self._size = {}, 0
             except lmdb.MapFullError:
                 self._environment.set_mapsize(2 * self._environment.info()["map_size"])
+            except lmdb.Error as error:
+                raise as_os_error(error, self.path) from error
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+    def _finish(self) -> None:
+        self._flush()
         try:
-            if kind is None:
-                self._flush()
-                self._environment.sync(True)
-        except lmdb.Error as problem:
-            raise as_os_error(problem, self.path) from problem
-        finally:
-            self._environment.close()
-            finish(self.draft, self.path, good=kind is None and not self._pending)
-        if isinstance(error, lmdb.Error):
+            self._environment.sync(True)
+        except lmdb.Error as error:
             raise as_os_error(error, self.path) from error
 
-
-def finish(draft: Path, path: Path, good: bool) -> None:
-    """Move a good draft to its place; throw a bad one away."""
-    if good:
-        draft.replace(path)
-    else:
-        draft.unlink(missing_ok=True)
+    def __exit__(self, *error: Any) -> None:
+        if error[0] is not None:
+            self._stack.__exit__(*error)
+            return
+        with self._stack:
+            self._finish()
 
 
 def as_os_error(error: lmdb.Error, path: Path) -> OSError:
     """LMDB's error as the operating system's, so that a full disk is called one."""
-    full = "No space left" in str(error) or "Disk quota" in str(error) or isinstance(error, lmdb.DiskError)
+    full = "No space left" in str(error) or "quota" in str(error)
     return OSError(errno.ENOSPC if full else errno.EIO, str(error).rpartition(": ")[2], str(path))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,13 @@ from PIL import Image, ImageChops
 from tqdm import tqdm
 
 from histoxplain._checks import check, check_at_least, check_exists, check_one_of, check_power_of_two
-from histoxplain.data.folder import SUFFIXES, class_folders, find_images, row_of
+from histoxplain.data.drafts import draft_of
+from histoxplain.data.folder import SUFFIXES, class_folders, find_images, row_of, walk
 from histoxplain.data.groups import GroupOf
 from histoxplain.data.lmdb import FORMAT, ImageLMDB, LMDBWriter, case_key, encode_png, image_key, is_lmdb
+from histoxplain.data.report import Report, Skipped, count_groups, remarks, report_path, summary, tabulate, write_report
 from histoxplain.data.source import Row
-from histoxplain.data.splits import SPLITS, check_fractions, split_groups
+from histoxplain.data.splits import check_fractions, split_groups
 from histoxplain.data.transforms import (
     FILTER,
     WHITE_16_BIT,
@@ -31,36 +32,8 @@ from histoxplain.data.transforms import (
     to_channels,
 )
 
-
-@dataclass(frozen=True)
-class Skipped:
-    """A file that was left out, and why."""
-
-    file: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Report:
-    """What `prepare` did; also written as JSON to `DST.report.json`."""
-
-    source: str
-    destination: str
-    resolution: int
-    channels: int
-    filter: str
-    seed: int
-    fractions: tuple[float, ...]
-    count: int
-    """Images written."""
-    groups: int
-    """Different groups among them; an image without one counts for itself."""
-    classes: dict[str, dict[str, int]]
-    """Images of every class in train, validation and test."""
-    skipped: list[Skipped] = field(default_factory=list)
-    """Every file that was left out."""
-    notes: list[str] = field(default_factory=list)
-    """What else a careful person should know."""
+WAY_OUT = "give a folder with one sub-folder of images per class"
+SPLIT_FOLDERS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 
 @dataclass(frozen=True)
@@ -110,33 +83,38 @@ def prepare(
     """
     check_power_of_two("resolution", resolution)
     check_fractions(fractions)
+    check_at_least("white", white, 1)
     destination = check_destination(destination, overwrite)
     source = check_exists("source", source)
     candidates, class_names, skipped = collect(source, group_of, white)
-    check(
-        bool(candidates),
-        "source",
-        "hold images",
-        f"{source}, where {summary(skipped)}",
-        "give a folder of class folders",
-    )
+    check(bool(candidates), "source", "hold images", f"{source}, where {summary(skipped)}", WAY_OUT)
     channels = choose_channels(candidates, channels)
     shrink = partial(encode, resolution=resolution, channels=channels)
-    results = in_order(shrink, candidates, workers or os.cpu_count() or 1)
-    bar = tqdm(results, "prepare", len(candidates), unit="image", disable=not progress)
     destination.parent.mkdir(parents=True, exist_ok=True)
-    with LMDBWriter(destination) as writer:
-        rows = write_images(writer, candidates, bar, skipped)
-        check(bool(rows), "source", "hold readable images", f"{source}, where {summary(skipped)}", "look at the files")
+    with draft_of(report_path(destination)) as report_file, LMDBWriter(destination) as writer:
+        with closing(in_order(shrink, candidates, workers or os.cpu_count() or 1)) as results:
+            bar = tqdm(results, "prepare", len(candidates), unit="image", disable=not progress)
+            rows = write_images(writer, candidates, bar, skipped)
+        check(bool(rows), "source", "hold readable images", f"{source}, where {summary(skipped)}", WAY_OUT)
         rows, kept = drop_empty_classes(rows, class_names)
         splits = split_groups([row.label for row in rows], [row.group for row in rows], fractions, seed)
         rows = [replace(row, split=split) for row, split in zip(rows, splits)]
         report = Report(
-            str(source), str(destination), resolution, channels, FILTER, seed, tuple(fractions), len(rows),
-            count_groups(rows), tabulate(rows, kept), skipped, remarks(rows, class_names, kept),
-        )  # fmt: skip
+            source=str(source),
+            destination=str(destination),
+            resolution=resolution,
+            channels=channels,
+            filter=FILTER,
+            seed=seed,
+            fractions=tuple(fractions),
+            count=len(rows),
+            groups=count_groups(rows),
+            classes=tabulate(rows, kept),
+            skipped=skipped,
+            notes=remarks(rows, class_names, kept),
+        )
         write_records(writer, rows, kept, report)
-    write_report(report, destination)
+        write_report(report, report_file)
     return report
 
 
@@ -166,8 +144,17 @@ def collect(source: Path, group_of: GroupOf | None, white: int) -> tuple[list[Ca
     """The images to prepare in alphabetical order, the class names, and the files left out so far."""
     if is_lmdb(source):
         return collect_lmdb(source, group_of)
-    check(source.is_dir(), "source", "be a folder of class folders or an LMDB", f"the file {source}")
+    check(source.is_dir(), "source", "be a folder of class folders or an LMDB", f"the file {source}", WAY_OUT)
     class_names = class_folders(source)
+    already_split = bool(class_names) and {name.lower() for name in class_names} <= SPLIT_FOLDERS
+    got = f"{source}, whose folders are {', '.join(class_names)}"
+    check(
+        not already_split,
+        "source",
+        "hold one folder per class",
+        got,
+        f"give one of them, such as {source / class_names[0]}",
+    )
     _, files = find_images(source)
     candidates, skipped = [], [Skipped(name, reason) for name, reason in other_files(source, files)]
     for file in files:
@@ -193,12 +180,11 @@ def collect_lmdb(path: Path, group_of: GroupOf | None) -> tuple[list[Candidate],
 def other_files(root: Path, images: Iterable[Path]) -> Iterator[tuple[str, str]]:
     """Every file that is not among `images`, with the reason."""
     chosen = set(images)
-    for file in sorted(root.rglob("*")):
-        if file in chosen or file.is_dir():
-            continue
-        known = file.suffix.lower() in SUFFIXES
-        reason = "hidden or not a regular file" if known else f"not an image: ending {file.suffix or '(none)'}"
-        yield file.relative_to(root).as_posix(), reason
+    for file in walk(root):
+        if file not in chosen:
+            known = file.suffix.lower() in SUFFIXES
+            reason = "hidden" if known else f"not an image: ending {file.suffix or '(none)'}"
+            yield file.relative_to(root).as_posix(), reason
 
 
 def reason_to_skip(row: Row, grouped: bool, classes: bool) -> str | None:
@@ -282,62 +268,9 @@ def drop_empty_classes(rows: Sequence[Row], class_names: Sequence[str]) -> tuple
     return [replace(row, label=new[row.label]) for row in rows], [class_names[label] for label in present]
 
 
-def count_groups(rows: Sequence[Row]) -> int:
-    """Different groups; a row without one counts for itself."""
-    groups = [row.group for row in rows]
-    return len({group for group in groups if group is not None}) + groups.count(None)
-
-
-def tabulate(rows: Sequence[Row], class_names: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Images of every class in every split."""
-    counts = Counter((row.label, row.split) for row in rows)
-    names = dict(enumerate(class_names)) or {-1: "(unknown)"}
-    return {name: {split: counts[label, split] for split in SPLITS} for label, name in names.items()}
-
-
-def remarks(rows: Sequence[Row], class_names: Sequence[str], kept: Sequence[str]) -> list[str]:
-    """Notes about classes and splits that came out empty, and about missing groups."""
-    notes = [f"class {name!r} has no usable image and was left out" for name in class_names if name not in kept]
-    for name, splits in tabulate(rows, kept).items():
-        notes += [f"class {name!r} has no image in {split}" for split, count in splits.items() if not count]
-    if all(row.group is None for row in rows):
-        notes.append("no groups were given: images of one patient may be in train and in test")
-    return notes
-
-
 def write_records(writer: LMDBWriter, rows: Sequence[Row], class_names: Sequence[str], report: Report) -> None:
     """Write the cases and what is said about all of them."""
     for number, row in enumerate(rows):
         writer.put_json(case_key(number), asdict(row))
     shared = {name: getattr(report, name) for name in ("resolution", "channels", "count", "filter", "seed", "source")}
     writer.put_json(b"meta", {"format": FORMAT, "class_names": class_names, "skipped": len(report.skipped), **shared})
-
-
-def write_report(report: Report, destination: Path) -> Path:
-    """Write the report beside the data, at once."""
-    path = report_path(destination)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        draft.write_text(json.dumps(asdict(report), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    return path
-
-
-def report_path(destination: str | Path) -> Path:
-    """Where the report of a destination lies.
-
-    Example:
-        >>> report_path("lung.lmdb").name
-        'lung.lmdb.report.json'
-    """
-    path = Path(destination)
-    return path.with_name(path.name + ".report.json")
-
-
-def summary(skipped: Sequence[Skipped]) -> str:
-    """How many files were left out, with the first reason."""
-    if not skipped:
-        return "there is no file"
-    return f"{len(skipped)} files were left out (first {skipped[0].file}: {skipped[0].reason})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +16,6 @@ FILTER = "lanczos"
 SMALLEST_SIDE = 8
 """Images with a shorter side than this hold no tissue and are refused."""
 WHITE_16_BIT = 65535
-
-# A slide of over 90 megapixels is no attack; Pillow still refuses twice that.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def to_unit(u8: Tensor) -> Tensor:

@@ -1,0 +1,90 @@
+"""What `prepare` did, told to people and to programs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from histoxplain.data.source import Row
+from histoxplain.data.splits import SPLITS
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that was left out, and why."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `prepare` did; also written as JSON to `DST.report.json`."""
+
+    source: str
+    destination: str
+    resolution: int
+    channels: int
+    filter: str
+    seed: int
+    fractions: tuple[float, ...]
+    count: int
+    """Images written."""
+    groups: int
+    """Different groups among them; an image without one counts for itself."""
+    classes: dict[str, dict[str, int]]
+    """Images of every class in train, validation and test."""
+    skipped: list[Skipped] = field(default_factory=list)
+    """Every file that was left out."""
+    notes: list[str] = field(default_factory=list)
+    """What else a careful person should know."""
+
+
+def count_groups(rows: Sequence[Row]) -> int:
+    """Different groups; a row without one counts for itself."""
+    groups = [row.group for row in rows]
+    return len({group for group in groups if group is not None}) + groups.count(None)
+
+
+def tabulate(rows: Sequence[Row], class_names: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Images of every class in every split."""
+    counts = Counter((row.label, row.split) for row in rows)
+    names = dict(enumerate(class_names)) or {-1: "(unknown)"}
+    return {name: {split: counts[label, split] for split in SPLITS} for label, name in names.items()}
+
+
+def remarks(rows: Sequence[Row], class_names: Sequence[str], kept: Sequence[str]) -> list[str]:
+    """Notes about classes and splits that came out empty, and about missing groups."""
+    notes = [f"class {name!r} has no usable image and was left out" for name in class_names if name not in kept]
+    for name, splits in tabulate(rows, kept).items():
+        notes += [f"class {name!r} has no image in {split}" for split, count in splits.items() if not count]
+    if all(row.group is None for row in rows):
+        notes.append("no groups were given: images of one patient may be in train and in test")
+    return notes
+
+
+def write_report(report: Report, path: Path) -> None:
+    """Write the report as JSON; file names that are not UTF-8 keep their bytes."""
+    text = json.dumps(asdict(report), indent=1, ensure_ascii=False) + "\n"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+def report_path(destination: str | Path) -> Path:
+    """Where the report of a destination lies.
+
+    Example:
+        >>> report_path("lung.lmdb").name
+        'lung.lmdb.report.json'
+    """
+    path = Path(destination)
+    return path.with_name(path.name + ".report.json")
+
+
+def summary(skipped: Sequence[Skipped]) -> str:
+    """How many files were left out, with the first reason."""
+    if not skipped:
+        return "there is no file"
+    return f"{len(skipped)} files were left out (first {skipped[0].file}: {skipped[0].reason})"
