@@ -75,12 +75,14 @@ def umap(w: Tensor, neighbours: int = 20, seed: int = 0) -> np.ndarray:
         ImportError: if umap-learn is not installed, with the command that installs it.
     """
     check(len(w) >= 4, "w", "hold at least 4 latents", len(w), "draw more of them")
+    threads = torch.get_num_threads()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TensorFlow is not needed; one thread is meant: it makes the map repeatable
         method = require("umap", extra="notebook").UMAP(
             n_neighbors=min(neighbours, len(w) - 1), min_dist=0.2, n_jobs=1, random_state=seed, init="pca"
         )
         points = method.fit_transform(w.float().cpu().numpy())
+    torch.set_num_threads(threads)  # numba, which umap is built on, changes it
     points = points - (points.max(0) + points.min(0)) / 2
     return points / np.abs(points).max()
 

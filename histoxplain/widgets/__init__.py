@@ -1,0 +1,13 @@
+"""Records to sliders; no mathematics: a plain session computes, a widget observes."""
+
+from histoxplain._lazy import attach
+
+_names = {
+    "counterfactual_session": ["CounterfactualSession"],
+    "counterfactual_viewer": ["CounterfactualViewer"],
+    "explore_session": ["ExploreSession", "Place", "Sight"],
+    "explorer": ["Explorer"],
+    "latest": ["Latest"],
+    "picture": ["jpeg", "picture"],
+}
+__getattr__, __dir__, __all__ = attach(__name__, _names)

@@ -1,0 +1,130 @@
+"""Images to choose from, explanations of them, and the walk from one to the other. No browser needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from histoxplain._checks import check, check_between
+from histoxplain.explain import Explanation, Film, LatentSearch, film_of, image_of, quantised
+from histoxplain.explain.explainer import class_index
+from histoxplain.explain.latent_space import draw, one_hot, sample_z
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from histoxplain.data import Case
+    from histoxplain.models import Bundle
+
+    AnyImage = Tensor | str | Path | Case
+
+
+@dataclass(frozen=True, eq=False)
+class Specimen:
+    """An image to explain.
+
+    Attributes:
+        name: what to call it.
+        image: (C, H, W) in [-1, 1], 8-bit exact.
+        probabilities: the classifier's opinion of it, (K,).
+        ws: where it lies in latent space, (num_ws, w_dim); None for a real image, which has to be found there first.
+        z: the noise it was drawn from, (z_dim,); None for a real image.
+    """
+
+    name: str
+    image: Tensor
+    probabilities: Tensor
+    ws: Tensor | None = None
+    z: Tensor | None = None
+
+
+class CounterfactualSession:
+    """Specimens, and what they would have to look like.
+
+    Args:
+        bundle: classifier and generator.
+        specimens: the images to choose from; at least one.
+        steps: of a walk, both ends included.
+        seed: fixes every search.
+    """
+
+    def __init__(self, bundle: Bundle, specimens: Sequence[Specimen], steps: int = 21, seed: int = 0) -> None:
+        check(len(specimens) > 0, "specimens", "hold at least one image", "none", "draw some with `generated`")
+        check_between("steps", steps, 2, 200)
+        self.bundle, self.specimens, self.steps, self.seed = bundle, list(specimens), steps, seed
+        self.class_names = tuple(bundle.class_names)
+        self._search = LatentSearch(bundle)
+        self._known: dict[tuple[int, int, int], Explanation] = {}
+        self._walks: dict[tuple[int, int], Film] = {}
+
+    def targets(self, index: int) -> list[str]:
+        """The classes a specimen can be asked to become: all but the classifier's opinion, the most probable first."""
+        order = self.specimens[index].probabilities.argsort(descending=True).tolist()
+        return [self.class_names[k] for k in order[1:]]
+
+    def explain(self, index: int, target: str | int, count: int = 1) -> Explanation:
+        """Look for `count` counterfactuals of a specimen; what was found before is remembered.
+
+        Raises:
+            InputError: if there is no such specimen or class, or the classifier is already of that opinion.
+        """
+        check_between("index", index, 0, len(self.specimens) - 1)
+        key = (index, class_index(target, self.class_names), count)
+        if key not in self._known:
+            self._known[key] = self._explain(self.specimens[index], target, count)
+        return self._known[key]
+
+    def _explain(self, specimen: Specimen, target: str | int, count: int) -> Explanation:
+        name = [specimen.name]
+        if specimen.ws is None:
+            return self._search.explain(specimen.image, target, count, self.seed, ids=name)[0]
+        z = None if specimen.z is None else specimen.z[None]
+        return self._search.explain_latents(specimen.ws[None], target, count, self.seed, z, ids=name)[0]
+
+    def walk(self, explanation: Explanation, which: int = 0) -> Film:
+        """The way to one of the counterfactuals, straight through latent space; remembered.
+
+        Raises:
+            InputError: if there is no such counterfactual.
+        """
+        key = (id(explanation), which)
+        if key not in self._walks:
+            self._walks[key] = film_of(self.bundle, explanation, which, self.steps)
+        return self._walks[key]
+
+
+def opened(bundle: Bundle, images: Sequence[AnyImage], names: Sequence[str] | None = None) -> list[Specimen]:
+    """Real images as specimens; they are cropped and resized to what the bundle expects.
+
+    Raises:
+        InputError: if an image cannot be read.
+    """
+    search = LatentSearch(bundle)
+    x = [image_of(image, bundle, fit=True) for image in images]
+    names = names or [f"image {i + 1}" for i in range(len(x))]
+    return [Specimen(name, one, p) for name, one, p in zip(names, x, search.probabilities(torch.stack(x)))]
+
+
+@torch.no_grad()
+def generated(bundle: Bundle, each: int = 2, seed: int = 0) -> list[Specimen]:
+    """Generated images as specimens: of every class the first `each` that the classifier takes for that class.
+
+    Args:
+        bundle: generator and classifier.
+        each: how many a class.
+        seed: same seed, same machine: same images.
+    """
+    search, specimens = LatentSearch(bundle), []
+    for label, name in enumerate(bundle.class_names):
+        z = sample_z(bundle.generator, 4 * each, seed * len(bundle.class_names) + label)
+        ws = bundle.generator.mapping(z, one_hot([label] * len(z), bundle.generator))
+        images = quantised(draw(bundle.generator, ws))
+        p = search.probabilities(images)
+        order = (p.argmax(1) != label).int().argsort(stable=True)[:each].tolist()
+        specimens += [Specimen(f"{name} {n + 1}", images[i], p[i], ws[i], z[i]) for n, i in enumerate(order)]
+    return specimens
