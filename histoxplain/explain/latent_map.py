@@ -105,10 +105,8 @@ def map_latents(bundle: Bundle, count: int = 450, truncation: float = 1.0, seed:
     check_between("truncation", truncation, 0, 2)
     G, z = bundle.generator, sample_z(bundle.generator, count, seed)
     labels = torch.arange(count) % len(bundle.class_names)
-    w, logits = [], []
-    for some, label in zip(z.split(batch), labels.split(batch)):
-        ws = G.mapping(some, one_hot(label, G), truncation_psi=truncation)
-        logits.append(bundle.classifier(quantised(G.synthesis(ws, noise_mode="const"))).float().cpu())
-        w.append(ws[:, 0].float().cpu())
-    w = torch.cat(w)
-    return LatentMap(z, w, labels, torch.cat(logits), umap(w, seed=seed), tuple(bundle.class_names), truncation)
+    ws = G.mapping(z, one_hot(labels, G), truncation_psi=truncation)
+    images = (quantised(G.synthesis(some, noise_mode="const")) for some in ws.split(batch))
+    logits = torch.cat([bundle.classifier(x).float().cpu() for x in images])
+    w = ws[:, 0].float().cpu()
+    return LatentMap(z, w, labels, logits, umap(w, seed=seed), tuple(bundle.class_names), truncation)

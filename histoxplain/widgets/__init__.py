@@ -3,11 +3,11 @@
 from histoxplain._lazy import attach
 
 _names = {
-    "counterfactual_session": ["CounterfactualSession"],
+    "counterfactual_session": ["CounterfactualSession", "Specimen", "generated", "opened"],
     "counterfactual_viewer": ["CounterfactualViewer"],
     "explore_session": ["ExploreSession", "Place", "Sight"],
     "explorer": ["Explorer"],
     "latest": ["Latest"],
-    "picture": ["jpeg", "picture"],
+    "picture": ["picture"],
 }
 __getattr__, __dir__, __all__ = attach(__name__, _names)

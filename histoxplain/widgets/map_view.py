@@ -59,7 +59,7 @@ class ClickableMap:
         if name == "class":
             self._scatter.color(by="class", map=class_colours(self._latents.class_names), norm=None)
         else:
-            self._scatter.color(by=f"p({name})", map="viridis", norm=(0, 1))
+            self._scatter.color(by=f"probability of {name}", map="viridis", norm=(0, 1))
 
     @_quietly()
     def mark(self, place: tuple[float, float]) -> None:
@@ -81,7 +81,9 @@ def _scatter(latents: LatentMap, side: int) -> Any:
 
     points = {"x": latents.points[:, 0], "y": latents.points[:, 1]}
     names = pd.Categorical.from_codes(latents.labels.numpy(), list(latents.class_names))
-    chances = {f"p({name})": latents.probabilities[:, i].numpy() for i, name in enumerate(latents.class_names)}
+    chances = {
+        f"probability of {name}": latents.probabilities[:, i].numpy() for i, name in enumerate(latents.class_names)
+    }
     scatter = jscatter.Scatter(
         data=pd.DataFrame({**points, "class": names, **chances}), x="x", y="y", x_scale=(-1.1, 1.1), y_scale=(-1.1, 1.1)
     )
