@@ -21,9 +21,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from histoxplain._atomic import replacing
 from histoxplain._checks import InputError, check, check_exists
 from histoxplain.data.case import Case
-from histoxplain.data.drafts import draft_of
 from histoxplain.data.source import Row, Source, rows_of_split
 from histoxplain.data.transforms import from_picture, to_unit
 
@@ -238,7 +238,8 @@ class LMDBWriter:
 
     def __enter__(self) -> LMDBWriter:
         with ExitStack() as stack:
-            draft = stack.enter_context(draft_of(self.path))
+            draft = stack.enter_context(replacing(self.path))
+            draft.unlink(missing_ok=True)
             draft.touch()  # says better than LMDB why it cannot be written
             self._environment = lmdb.open(str(draft), subdir=False, lock=False, map_size=1 << 28, sync=False)
             stack.callback(self._environment.close)

@@ -15,8 +15,8 @@ from typing import Any
 from PIL import Image, ImageChops
 from tqdm import tqdm
 
+from histoxplain._atomic import replacing
 from histoxplain._checks import check, check_at_least, check_exists, check_one_of, check_power_of_two
-from histoxplain.data.drafts import draft_of
 from histoxplain.data.folder import SUFFIXES, class_folders, find_images, row_of, walk
 from histoxplain.data.groups import GroupOf
 from histoxplain.data.lmdb import FORMAT, ImageLMDB, LMDBWriter, case_key, encode_png, image_key, is_lmdb
@@ -90,8 +90,7 @@ def prepare(
     check(bool(candidates), "source", "hold images", f"{source}, where {summary(skipped)}", WAY_OUT)
     channels = choose_channels(candidates, channels)
     shrink = partial(encode, resolution=resolution, channels=channels)
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    with draft_of(report_path(destination)) as report_file, LMDBWriter(destination) as writer:
+    with replacing(report_path(destination)) as report_file, LMDBWriter(destination) as writer:
         with closing(in_order(shrink, candidates, workers or os.cpu_count() or 1)) as results:
             bar = tqdm(results, "prepare", len(candidates), unit="image", disable=not progress)
             rows = write_images(writer, candidates, bar, skipped)

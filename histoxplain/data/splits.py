@@ -36,7 +36,7 @@ def split_groups(
 
     Example:
         >>> split_groups([0, 0, 0, 0], ["a", "a", "b", "c"], fractions=(0.5, 0.25, 0.25))
-        ['train', 'train', 'validation', 'test']
+        ['train', 'train', 'test', 'validation']
     """
     shares = check_fractions(fractions)
     check(len(labels) == len(groups), "groups", f"have one entry per label ({len(labels)})", len(groups))

@@ -2,5 +2,5 @@
 
 from histoxplain._lazy import attach
 
-_names = {"causes": ["Causes", "draw_causes"], "tissue": ["CLASS_NAMES", "repaint", "tissue"]}
+_names = {"cases": ["CLASS_NAMES", "repaint", "tissue"], "causes": ["Causes", "draw_causes"]}
 __getattr__, __dir__, __all__ = attach(__name__, _names)

@@ -46,7 +46,7 @@ def draw_causes(diseased: bool, rng: np.random.Generator) -> Causes:
         >>> draw_causes(False, np.random.default_rng(0)).extent
         0.0
     """
-    crowding, size, darkness, extent = rng.uniform((0.65, 1.4, 0.6, 0.25), (1.0, 1.9, 0.9, 0.9))
+    crowding, size, darkness, extent = rng.uniform((0.65, 1.4, 0.6, 0.25), (1.0, 1.9, 0.9, 0.9)).tolist()
     stain = float(np.clip(rng.normal(0, 0.4), -1, 1))
     if not diseased:
         return Causes(stain=stain)

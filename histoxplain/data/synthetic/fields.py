@@ -15,8 +15,8 @@ def spline_weights(u: np.ndarray, cells: int) -> np.ndarray:
         shape (len(u), cells + 3); rows sum to 1.
 
     Example:
-        >>> spline_weights(np.array([0.5]), cells=1).round(3).tolist()
-        [[0.021, 0.479, 0.479, 0.021]]
+        >>> (48 * spline_weights(np.array([0.5]), cells=1)).round(3).tolist()
+        [[1.0, 23.0, 23.0, 1.0]]
     """
     place = np.clip(u, -0.5, 1.5) * cells
     first = np.clip(np.floor(place), 0, cells - 1).astype(np.int64)
