@@ -4,7 +4,7 @@ from histoxplain._lazy import attach
 
 _names = {
     "change": ["change_map", "paint_change"],
-    "counterfactual": ["METHODS", "LatentSearch", "counterfactual", "explain_latents", "explainer"],
+    "counterfactual": ["METHODS", "LatentSearch", "counterfactual", "explain_latents", "make_explainer"],
     "directions": [
         "Directions",
         "boundary_directions",
@@ -14,6 +14,7 @@ _names = {
     ],
     "diverse": ["mean_pairwise_distance", "select_diverse"],
     "explainer": ["Explainer", "Found", "evaluating"],
+    "generated": ["Generated", "generate_pairs"],
     "images": ["image_of", "quantised"],
     "interpolate": ["Film", "film_between", "film_of", "interpolate_classes"],
     "invert": ["Inversion", "invert"],

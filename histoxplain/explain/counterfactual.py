@@ -20,7 +20,7 @@ from histoxplain.explain.record import Explanation
 from histoxplain.explain.search import Move
 
 if TYPE_CHECKING:
-    from histoxplain.explain.explainer import AnyImage
+    from histoxplain.explain.explainer import AnyImage, Target
     from histoxplain.models import Bundle
 
 CONFIDENCE = 0.9
@@ -90,7 +90,7 @@ class LatentSearch(Explainer):
     def explain_latents(
         self,
         ws: Tensor,
-        target: int | str | None = None,
+        target: Target = None,
         count: int = 1,
         seed: int = 0,
         z: Tensor | None = None,
@@ -118,7 +118,7 @@ class LatentSearch(Explainer):
             parts = zip(ws[rows], x[rows], sources.tolist(), targets.tolist(), noise)
             return self.move([Start(*part) for part in parts], count, seed)
 
-        return self._explain(x, target, names, seed, search)
+        return self._explain(x, target, names, {"count": count, "seed": seed}, search)
 
     def move(self, starts: list[Start], count: int, seed: int) -> list[Found]:
         """Search from known latents, all images at once."""
@@ -185,7 +185,7 @@ class LatentSearch(Explainer):
 METHODS: dict[str, type[Explainer]] = {LatentSearch.method: LatentSearch}
 
 
-def explainer(method: str, bundle: Bundle, **options: Any) -> Explainer:
+def make_explainer(method: str, bundle: Bundle, **options: Any) -> Explainer:
     """The explainer of that name.
 
     Raises:
@@ -219,13 +219,13 @@ def counterfactual(
         InputError: if the image, target, count or method is not what was expected.
     """
     check(not isinstance(image, list | tuple), "image", "be one image", "several", "use `Explainer.explain`")
-    return explainer(method, bundle, **options).explain([image], target, count, seed)[0]
+    return make_explainer(method, bundle, **options).explain([image], target, count, seed)[0]
 
 
 def explain_latents(
     bundle: Bundle,
     ws: Tensor,
-    target: int | str | None = None,
+    target: Target = None,
     count: int = 1,
     seed: int = 0,
     z: Tensor | None = None,

@@ -161,7 +161,7 @@ def principal_directions(w: Tensor, count: int = 10) -> Directions:
 
     Example:
         >>> w = torch.tensor([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
-        >>> principal_directions(w, 1).scores.round(decimals=1).item()
+        >>> round(principal_directions(w, 1).scores.item(), 2)
         0.9
     """
     check_at_least("count", count, 1)

@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from histoxplain.models import Bundle
 
+Target: TypeAlias = "int | str | Sequence[int | str] | None"
 AnyImage: TypeAlias = "Tensor | str | Path | Case | Image.Image"
 THRESHOLD = 0.5
 """A counterfactual is valid from this probability of the target class on (and the target must be the most probable)."""
@@ -123,7 +124,7 @@ class Explainer(ABC):
     def explain(
         self,
         images: AnyImage | Sequence[AnyImage],
-        target: int | str | None = None,
+        target: Target = None,
         count: int = 1,
         seed: int = 0,
         ids: Sequence[str] | None = None,
@@ -132,7 +133,8 @@ class Explainer(ABC):
 
         Args:
             images: a tensor `(N, C, H, W)` or `(C, H, W)` in `[-1, 1]`, a file, a `Case`, a PIL image, or a list.
-            target: the class asked for, by name or number; None takes each image's runner-up class.
+            target: the class asked for, by name or number, or a list with one an image; None takes each image's
+                runner-up class.
             count: how many different counterfactuals an image, at least 1.
             seed: fixes every draw: same seed, same machine, same result.
             ids: what to call the images; by default their own names or `image-1`, ...
@@ -155,12 +157,12 @@ class Explainer(ABC):
             return self.search(batch[rows], sources, targets, count, seed)
 
         batch = torch.stack(x)
-        return self._explain(batch, target, names, seed, search)
+        return self._explain(batch, target, names, {"count": count, "seed": seed}, search)
 
     def _explain(
-        self, x: Tensor, target: int | str | None, ids: list[str], seed: int, search: Callable[..., list[Found]]
+        self, x: Tensor, target: Target, ids: list[str], settings: dict[str, Any], search: Callable[..., list[Found]]
     ) -> list[Explanation]:
-        """Search in batches; `search(rows, sources, targets)` brings back one `Found` a row."""
+        """Search in batches; `search(rows, sources, targets)` brings back one `Found` a row, `settings` are noted."""
         with evaluating(self.bundle.generator, self.bundle.classifier):
             before = self.probabilities(x)
             targets = self.targets(before, target, ids)
@@ -170,7 +172,8 @@ class Explainer(ABC):
                 found = search(some, before[some].argmax(1), targets[some])
                 seconds = (time.perf_counter() - start) / len(some)
                 for i, one in zip(some.tolist(), found):
-                    explained.append(self.record(x[i], before[i], int(targets[i]), one, ids[i], seed, seconds))
+                    one = replace(one, settings=settings | one.settings)
+                    explained.append(self.record(x[i], before[i], int(targets[i]), one, ids[i], seconds))
         return explained
 
     @torch.no_grad()
@@ -178,7 +181,7 @@ class Explainer(ABC):
         """The classifier's opinion of 8-bit images: `(N, K)`."""
         return torch.cat([self.bundle.classifier.probabilities(some).float() for some in x.split(32)])
 
-    def targets(self, before: Tensor, target: int | str | None, ids: Sequence[str] = ()) -> Tensor:
+    def targets(self, before: Tensor, target: Target, ids: Sequence[str] = ()) -> Tensor:
         """The class asked of every image, `(N,)`: `target`, or the runner-up for None.
 
         Raises:
@@ -187,21 +190,23 @@ class Explainer(ABC):
         names, sources = self.bundle.class_names, before.argmax(1)
         if target is None:
             return before.scatter(1, sources[:, None], -1.0).argmax(1)
-        index = class_index(target, names)
-        for i in torch.nonzero(sources == index).flatten().tolist()[:1]:
-            others = " or ".join(name for k, name in enumerate(names) if k != index)
-            what = f"{names[index]!r}, its opinion of {ids[i] if ids else 'the image'}"
+        listed = target if isinstance(target, list | tuple) else [target] * len(before)
+        check(len(listed) == len(before), "target", f"name one class for each of {len(before)} images", len(listed))
+        asked = torch.tensor([class_index(one, names) for one in listed], device=before.device)
+        for i in torch.nonzero(sources == asked).flatten().tolist()[:1]:
+            others = " or ".join(name for k, name in enumerate(names) if k != asked[i])
+            what = f"{names[asked[i]]!r}, its opinion of {ids[i] if ids else 'the image'}"
             check(False, "target", "be another class than the classifier's own", what, f"ask for {others}")
-        return torch.full_like(sources, index)
+        return asked
 
     def record(
-        self, original: Tensor, before: Tensor, target: int, found: Found, case_id: str, seed: int, seconds: float
+        self, original: Tensor, before: Tensor, target: int, found: Found, case_id: str, seconds: float
     ) -> Explanation:
         """Judge what was found as the user will see it, and write it down."""
         saved, after, valid = judge(self.bundle.classifier, found.counterfactuals, target, self.threshold)
         rebuilt = None if found.reconstruction is None else quantised(found.reconstruction)
         reference = original if rebuilt is None else rebuilt
-        settings = {"bundle": self.bundle.name, "seed": seed} | found.settings
+        settings = {"bundle": self.bundle.name} | found.settings
         return Explanation(
             method=self.method,
             case_id=case_id,

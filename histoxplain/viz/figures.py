@@ -96,8 +96,8 @@ def film_strip(film: Film, side: float = 1.2) -> Figure:
         film: from `hx.explain.film_of`, `film_between` or `interpolate_classes`.
         side: of each frame, in inches.
     """
-    figure = Figure(figsize=(side * len(film), side + 1.5), layout="constrained")
-    top, below = figure.subfigures(2, 1, height_ratios=[side + 0.25, 1.25])
+    figure = Figure(figsize=(side * len(film), side + 1.9), layout="constrained")
+    top, below = figure.subfigures(2, 1, height_ratios=[side + 0.25, 1.65])
     for axes, frame, alpha in zip(top.subplots(1, len(film), squeeze=False)[0], film.frames, film.alphas):
         _picture(axes, frame, f"{float(alpha):.0%}")
     axes = below.subplots()

@@ -166,7 +166,7 @@ def _bars(e: Explanation, probabilities: Tensor) -> str:
         p = float(probabilities[k])
         asked = ' class="asked"' if k == e.target_class else ""
         bar = f'<div class="bar"><i style="width:{100 * p:.1f}%;--colour:{colour}"></i></div>'
-        cells.append(f'<span{asked} title="{escape(name)}">{escape(name)}</span>{bar}<b>{p:.0%}</b>')
+        cells.append(f"<p{asked}><span>{escape(name)}</span><b>{p:.0%}</b></p>{bar}")
     return f'<div class="bars">{"".join(cells)}</div>'
 
 

@@ -1,56 +1,73 @@
-"""A tiny generator and a classifier whose answer is known on paper."""
+"""Generators and classifiers whose answers are known on paper."""
 
-from types import SimpleNamespace
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from histoxplain.models import Generator, GeneratorConfig
-
 NAMES = ("dark", "medium", "red")
 
 
 class Redness(nn.Module):
-    """Three classes along one axis, the mean red r: logits -r - w, 0 and r - w, so that small |r| is "medium"."""
+    """Three classes along one axis, the mean red r: logits -s (r + w), 0 and s (r - w); small |r| is "medium"."""
 
     class_names, resolution, channels = NAMES, 16, 3
 
-    def __init__(self, centre=0.0, width=0.05, sharpness=60.0):
+    def __init__(self, width=0.25, sharpness=20.0):
         super().__init__()
-        self.centre, self.width, self.sharpness = centre, width, sharpness
+        self.width, self.sharpness = width, sharpness
 
     def forward(self, x):
-        r = (x[:, 0].mean((1, 2)) - self.centre) * self.sharpness
-        w = self.width * self.sharpness
-        return torch.stack([-r - w, torch.zeros_like(r), r - w], 1)
+        r = x[:, 0].mean((1, 2))
+        return self.sharpness * torch.stack([-r - self.width, torch.zeros_like(r), r - self.width], 1)
 
     def probabilities(self, x):
         return self(x).softmax(1)
 
 
-def tiny_generator(classes=3, resolution=16):
-    torch.manual_seed(0)
-    shape = {"resolution": resolution, "channel_base": 256, "channel_max": 16, "z_dim": 16, "w_dim": 16}
-    return Generator(GeneratorConfig(c_dim=classes, mapping_layers=2, **shape), NAMES).eval().requires_grad_(False)
+class Paint(nn.Module):
+    """A generator that paints the whole image in one colour: the first three numbers of w, averaged over the layers.
+
+    Mapping: w = z / 5, and the label moves red to -0.6, 0 or 0.6.
+    """
+
+    z_dim = w_dim = 6
+    c_dim, num_ws, img_resolution, img_channels = 3, 6, 16, 3
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()), requires_grad=False)
+
+    def mapping(self, z, c, truncation_psi=1, truncation_cutoff=None):
+        red = (c * torch.tensor([-0.6, 0.0, 0.6])).sum(1, keepdim=True)
+        w = z / 5 + torch.cat([red, torch.zeros(len(z), self.w_dim - 1)], 1)
+        return w[:, None].repeat(1, self.num_ws, 1)
+
+    def synthesis(self, ws, noise_mode="const"):
+        colour = self.scale * ws.mean(1)[:, :3]
+        return colour[:, :, None, None].expand(-1, -1, 16, 16)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What the explainers need of a `histoxplain.models.Bundle`."""
+
+    generator: Any
+    classifier: Any
+    oracle: Any = None
+    name: str = "paint"
+    class_names: tuple[str, ...] = NAMES
+    resolution: int = 16
 
 
 @pytest.fixture(scope="session")
 def bundle():
-    """Random weights, but a real range of colours for the classifier to tell apart."""
-    G = tiny_generator()
-    with torch.no_grad():
-        z = torch.randn(300, 16, generator=torch.Generator().manual_seed(1))
-        c = torch.eye(3)[torch.arange(300) % 3]
-        red = G.synthesis(G.mapping(z, c)).clamp(-1, 1)[:, 0].mean((1, 2))
-    classifier = Redness(float(red.median()), float(red.std()) * 0.5, 4 / float(red.std())).eval()
-    return SimpleNamespace(
-        name="tiny",
-        generator=G,
-        classifier=classifier,
-        oracle=None,
-        encoder=None,
-        class_names=NAMES,
-        resolution=16,
-        info={},
-    )
+    return Bundle(Paint(), Redness(), Redness(width=0.3))
+
+
+@pytest.fixture
+def colour():
+    """An image of one colour."""
+    return lambda red, green=0.0, blue=0.0: torch.tensor([red, green, blue])[:, None, None].expand(3, 16, 16).clone()

@@ -1,0 +1,220 @@
+"""Show what would change the classifier's mind about images.
+
+Writes OUT/<id>/ with explanation.json and PNGs for every image, and OUT/report.html. A run that was interrupted goes on
+where it stopped when it is given again.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import Positional, arg
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from histoxplain.explain import Explanation, Generated
+    from histoxplain.models import Bundle
+
+
+@dataclass(frozen=True)
+class Command:
+    """Options of `histoxplain explain`."""
+
+    images: Annotated[Positional[tuple[Path, ...]], arg(metavar="IMAGE")] = ()
+    """Image files, or folders of them."""
+    bundle: str = "lung-histology"
+    """Name of a bundle under checkpoints/, or its folder."""
+    target: str | None = None
+    """The class asked for; by default each image's runner-up."""
+    count: int = 4
+    """How many different counterfactuals an image."""
+    method: Literal["latent"] = "latent"
+    """How to look for them."""
+    out: Path = Path("outputs/explain")
+    """Folder to write to."""
+    generated: int = 0
+    """Besides IMAGEs, explain this many generated images of every pair of classes."""
+    threshold: float = 0.5
+    """Probability that a saved counterfactual must reach to count as valid."""
+    fit: bool = False
+    """Crop, resize and convert images of another size or kind instead of refusing them."""
+    film: int = 7
+    """Frames of the film strip in the report; 0 leaves it out."""
+    seed: int = 0
+    """Fixes every draw."""
+    batch_size: int = 4
+    """Images searched at the same time."""
+
+    def __call__(self) -> None:
+        """Explain, write the report, and say where it is."""
+        from histoxplain._checks import check, check_at_least
+        from histoxplain.explain import make_explainer
+        from histoxplain.models import load_bundle
+
+        check_at_least("count", self.count, 1)
+        check_at_least("generated", self.generated, 0)
+        files = image_files(self.images)
+        check(bool(files) or self.generated > 0, "IMAGE", "name at least one image", "none", "or give --generated 1")
+        check(not self.out.is_file(), "out", "be a folder", f"the file {self.out}", "choose another name")
+        bundle = load_bundle(self.bundle)
+        options = {"threshold": self.threshold, "batch_size": self.batch_size, "fit": self.fit}
+        explainer = make_explainer(self.method, bundle, **options)
+        jobs = [*real_jobs(explainer, files, self.target), *generated_jobs(bundle, self)]
+        done = run(explainer, jobs, self)
+        report = report_of(bundle, done, self)
+        print(
+            f"{sum(bool(e.valid.any()) for e in done)} of {len(done)} images changed the classifier's mind -> {report}"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One image to explain."""
+
+    id: str
+    target: int
+    image: Tensor | None = None
+    """A real image, `(C, R, R)`."""
+    sample: tuple[Tensor, Tensor] | None = None
+    """Latents and noise of a generated one."""
+
+    def fingerprint(self, settings: Sequence[Any]) -> str:
+        """What the result depends on, as a short text; equal only for equal jobs."""
+        from hashlib import sha256
+
+        tensors = [self.image] if self.image is not None else list(self.sample)
+        digest = sha256(repr((self.target, *settings)).encode())
+        for tensor in tensors:
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+def image_files(paths: Sequence[Path]) -> list[Path]:
+    """The image files behind files and folders, in order.
+
+    Raises:
+        InputError: if a path is missing or a folder holds no image.
+    """
+    from histoxplain._checks import check_exists
+    from histoxplain.data.folder import find_images
+
+    files = []
+    for path in paths:
+        check_exists("IMAGE", path)
+        found = find_images(path)[1] if path.is_dir() else [path]
+        if not found:
+            from histoxplain._checks import InputError
+
+            raise InputError(f"`IMAGE` must be an image or a folder of images, got {path} without any.")
+        files += found
+    return files
+
+
+def names_of(files: Sequence[Path]) -> list[str]:
+    """A folder name for each file, its stem; numbered where several share one.
+
+    Example:
+        >>> names_of([Path("a/x.png"), Path("b/x.png"), Path("y.png")])
+        ['x', 'x-2', 'y']
+    """
+    names: list[str] = []
+    for file in files:
+        stem = file.stem.lstrip(".") or "image"
+        name, number = stem, 2
+        while name in names:
+            name, number = f"{stem}-{number}", number + 1
+        names.append(name)
+    return names
+
+
+def real_jobs(explainer: Any, files: Sequence[Path], target: str | None) -> list[Job]:
+    """Read and classify every image before anything is written, so that a wrong one stops the run early."""
+    import torch
+
+    from histoxplain.explain import evaluating, image_of
+
+    if not files:
+        return []
+    x = torch.stack([image_of(file, explainer.bundle, fit=explainer.fit) for file in files])
+    with evaluating(explainer.bundle.classifier):
+        before = explainer.probabilities(x)
+    targets = explainer.targets(before, target, [str(file) for file in files]).tolist()
+    return [Job(name, t, image) for name, t, image in zip(names_of(files), targets, x)]
+
+
+def generated_jobs(bundle: Bundle, command: Command) -> list[Job]:
+    """`command.generated` samples of every pair of classes."""
+    from histoxplain.explain import generate_pairs
+
+    if not command.generated:
+        return []
+    samples: Generated = generate_pairs(bundle, command.generated, command.seed, command.target)
+    rows = zip(samples.ids, samples.targets, samples.ws, samples.z)
+    return [Job(name, t, sample=(ws, z)) for name, t, ws, z in rows]
+
+
+def run(explainer: Any, jobs: Sequence[Job], command: Any, quiet: bool = False) -> list[Explanation]:
+    """Explain jobs batch by batch; each result is on disk as soon as it is there, and is not computed twice.
+
+    Args:
+        explainer: the method.
+        jobs: what to explain.
+        command: gives `out`, `count`, `seed`, `bundle`, `method` and `threshold`.
+        quiet: no progress bar.
+    """
+    from tqdm import tqdm
+
+    settings = [command.bundle, command.method, command.threshold, command.count, command.seed]
+    done = {job.id: kept for job in jobs if (kept := finished(command.out / job.id, job.fingerprint(settings)))}
+    todo = [job for job in jobs if job.id not in done]
+    size = explainer.batch_size
+    with tqdm(
+        total=len(jobs), initial=len(done), unit="image", desc="explaining", disable=quiet, file=sys.stderr
+    ) as bar:
+        for kind in (True, False):
+            some = [job for job in todo if (job.image is None) is kind]
+            for i in range(0, len(some), size):
+                batch = some[i : i + size]
+                for job, one in zip(batch, explain_batch(explainer, batch, command.count, command.seed)):
+                    one.settings["fingerprint"] = job.fingerprint(settings)
+                    one.save(command.out / job.id)
+                    done[job.id] = one
+                    bar.update()
+    return [done[job.id] for job in jobs]
+
+
+def finished(folder: Path, fingerprint: str) -> Explanation | None:
+    """The explanation that an earlier run left in a folder, if it is whole and answers the same question."""
+    from histoxplain._checks import InputError
+    from histoxplain.explain import Explanation
+
+    try:
+        kept = Explanation.load(folder)
+    except InputError:
+        return None
+    return kept if kept.settings.get("fingerprint") == fingerprint else None
+
+
+def explain_batch(explainer: Any, jobs: Sequence[Job], count: int, seed: int) -> list[Explanation]:
+    """Explain jobs of one kind, real or generated, at once."""
+    import torch
+
+    ids, targets = [job.id for job in jobs], [job.target for job in jobs]
+    if jobs[0].image is not None:
+        return explainer.explain(torch.stack([job.image for job in jobs]), targets, count, seed, ids)
+    ws, z = (torch.stack([job.sample[k] for job in jobs]) for k in (0, 1))
+    return explainer.explain_latents(ws, targets, count, seed, z, ids)
+
+
+def report_of(bundle: Bundle, done: Sequence[Explanation], command: Command) -> Path:
+    """Write OUT/report.html, with a film strip for each explanation that has latents."""
+    from histoxplain.explain import film_of
+    from histoxplain.viz import write_report
+
+    films = {e.case_id: film_of(bundle, e, 0, command.film) for e in done if command.film > 1 and "end" in e.latents}
+    return write_report(done, command.out / "report.html", films)

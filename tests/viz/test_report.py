@@ -1,0 +1,94 @@
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+import torch
+
+from histoxplain._checks import InputError
+from histoxplain.explain import Explanation, Film, change_map
+from histoxplain.viz import report_html, write_report
+
+
+@pytest.fixture
+def explanation(rng):
+    original = torch.zeros(3, 16, 16)
+    images = torch.rand(2, 3, 16, 16, generator=rng) * 2 - 1
+    return Explanation(
+        method="latent",
+        case_id="tile <7>",
+        original=original,
+        reconstruction=original + 0.1,
+        counterfactuals=images,
+        class_names=("benign", "squamous & co"),
+        source_class=0,
+        target_class=1,
+        probabilities_before=torch.tensor([0.9, 0.1]),
+        probabilities_after=torch.tensor([[0.25, 0.75], [0.6, 0.4]]),
+        valid=torch.tensor([True, False]),
+        change=change_map(original[None], images),
+        settings={"moves": ["label", "gradient"]},
+        seconds=2.0,
+    )
+
+
+class Page(HTMLParser):
+    """Counts tags and collects addresses; every tag that is opened must be closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.count, self.links, self.open, self.text = {}, [], [], ""
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.count[tag] = self.count.get(tag, 0) + 1
+        self.links += [value for name, value in attributes if name in ("src", "href")]
+        if tag not in ("meta", "img", "link", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_page_needs_nothing_from_elsewhere(explanation):
+    page = Page(report_html([explanation, replace(explanation, case_id="b")]))
+    assert all(link.startswith(("data:image/webp;base64,", "#case-")) for link in page.links)
+    assert page.count["section"] == 2
+    assert "http" not in page.text
+    assert "url(" not in page.text
+
+
+def test_page_says_what_matters(explanation):
+    text = " ".join(Page(report_html([explanation])).text.split())
+    assert "The classifier says benign. What would make it say squamous & co?" in text
+    assert "1 of 2 different changes do: the probability of squamous & co rises from 10% to as much as 75%." in text
+    assert "For research use only" in text
+    assert "not convinced" in text
+    assert "tile <7>" in text
+    assert "label; gradient" in text
+    assert "darker (more stain)" in text
+
+
+def test_nothing_reached_and_nothing_found(explanation):
+    none = replace(explanation, valid=torch.tensor([False, False]))
+    assert "No change was found" in report_html([none])
+    empty = {n: getattr(explanation, n)[:0] for n in ("counterfactuals", "probabilities_after", "valid", "change")}
+    assert "No change was found" in report_html([replace(explanation, **empty)])
+
+
+def test_film_strip_is_embedded(explanation):
+    p = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    film = Film(torch.zeros(2, 3, 8, 8), torch.linspace(0, 1, 2), p, explanation.class_names, 0, 1)
+    with_film, without = (report_html([explanation], films) for films in ({"tile <7>": film}, None))
+    assert Page(with_film).count["img"] == Page(without).count["img"] + 2
+
+
+def test_written_whole_or_not_at_all(explanation, tmp_path):
+    path = write_report([explanation], tmp_path / "new" / "report.html")
+    assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
+    with pytest.raises(InputError, match="explanations"):
+        write_report([], tmp_path / "other.html")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["new"]
