@@ -117,7 +117,7 @@ def is_users_fault(error: Exception) -> bool:
     if isinstance(error, ImportError):
         return "install it with" in str(error)
     kinds = (InputError, FileNotFoundError, FileExistsError, PermissionError, NotADirectoryError, IsADirectoryError)
-    places = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.ENAMETOOLONG)
+    places = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG, errno.ENAMETOOLONG)
     return isinstance(error, kinds) or (isinstance(error, OSError) and error.errno in places)
 
 

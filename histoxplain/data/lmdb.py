@@ -9,6 +9,7 @@ import errno
 import io
 import json
 import os
+import shutil
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -286,6 +287,7 @@ class LMDBWriter:
 
 
 def as_os_error(error: lmdb.Error, path: Path) -> OSError:
-    """LMDB's error as the operating system's, so that a full disk is called one."""
-    full = "No space left" in str(error) or "quota" in str(error)
-    return OSError(errno.ENOSPC if full else errno.EIO, str(error).rpartition(": ")[2], str(path))
+    """LMDB's error as the operating system's; on a full disk LMDB only speaks of an input/output error."""
+    full = "No space left" in str(error) or shutil.disk_usage(path.parent).free < LMDBWriter.BATCH
+    code = errno.ENOSPC if full else errno.EIO
+    return OSError(code, os.strerror(code), str(path))
