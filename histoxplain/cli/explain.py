@@ -169,6 +169,10 @@ def run(explainer: Any, jobs: Sequence[Job], command: Any, quiet: bool = False) 
     """
     from tqdm import tqdm
 
+    from histoxplain.explain.record import check_free
+
+    for job in jobs:
+        check_free(command.out / job.id)
     settings = [command.bundle, command.method, command.threshold, command.count, command.seed]
     done = {job.id: kept for job in jobs if (kept := finished(command.out / job.id, job.fingerprint(settings)))}
     todo = [job for job in jobs if job.id not in done]

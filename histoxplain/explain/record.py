@@ -134,8 +134,7 @@ class Explanation:
             The folder.
         """
         folder = Path(folder)
-        ours = not folder.exists() or (folder / JSON).exists() or not any(folder.iterdir())
-        check(ours, "folder", "be new or hold an explanation", folder, "choose another folder")
+        check_free(folder)
         beside = folder.with_name(f".{folder.name}.tmp")
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
@@ -208,6 +207,12 @@ class Explanation:
             cells.append(_cell(paint_change(self.change[i]), "change: purple darker, orange lighter", None, target))
         title = f"<b>{escape(self.case_id)}</b>: {source} &rarr; {target}"
         return f"<div>{title}<div style='display:flex;flex-wrap:wrap;gap:8px'>{''.join(cells)}</div></div>"
+
+
+def check_free(folder: Path) -> None:
+    """A folder to save to must be new, empty, or hold an explanation; anything else is not ours to replace."""
+    ours = not folder.exists() or (folder / JSON).exists() or (folder.is_dir() and not any(folder.iterdir()))
+    check(ours, "folder", "be new or hold an explanation", folder, "choose another folder")
 
 
 def _pil(x: Tensor) -> Image.Image:

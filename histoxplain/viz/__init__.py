@@ -3,6 +3,7 @@
 from histoxplain._lazy import attach
 
 _names = {
+    "directions": ["direction_strips"],
     "figures": ["film_strip", "probability_bars", "sample_grid", "strip"],
     "latent_map": ["class_colours", "latent_map_figure"],
     "report": ["report_html", "write_report"],
