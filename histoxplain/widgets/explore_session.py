@@ -11,6 +11,7 @@ import torch
 from histoxplain._checks import check, check_between, check_one_of
 from histoxplain.explain import (
     Directions,
+    Film,
     LatentMap,
     boundary_directions,
     find_directions,
@@ -114,8 +115,8 @@ class ExploreSession:
         ok = len(place.steps) in (0, len(self.directions))
         check(ok, "steps", f"hold {len(self.directions)} numbers", place.steps, "give one step a direction")
 
-    def strip(self, place: Place, direction: str, steps: Sequence[float] = (-3, -2, -1, 0, 1, 2, 3)) -> list[Sight]:
-        """What is seen on the way along one direction, everything else staying as it is.
+    def strip(self, place: Place, direction: str, steps: Sequence[float] = (-3, -2, -1, 0, 1, 2, 3)) -> Film:
+        """What is seen on the way along one direction, everything else staying as it is; its `alphas` are the steps.
 
         Raises:
             InputError: if there is no such direction.
@@ -123,4 +124,7 @@ class ExploreSession:
         check_one_of("direction", direction, self.directions)
         which = list(self.directions).index(direction)
         before, after = place.steps[:which], place.steps[which + 1 :]
-        return [self.at(Place(place.point, place.mix, place.truncation, (*before, s, *after))) for s in steps]
+        sights = [self.at(Place(place.point, place.mix, place.truncation, (*before, s, *after))) for s in steps]
+        images, p = torch.stack([s.image for s in sights]), torch.stack([s.probabilities for s in sights])
+        ends = int(p[0].argmax()), int(p[-1].argmax())
+        return Film(images, torch.tensor(steps, dtype=torch.float32), p, self.class_names, *ends)

@@ -43,9 +43,12 @@ def test_opposite_steps_cancel(session):
 
 
 def test_a_strip_passes_through_the_place(session):
-    sights = session.strip(session.place(3), "down", steps=(-1, 0, 1))
-    assert torch.equal(sights[1].image, session.at(session.place(3)).image)
-    assert_close(sights[2].w, sights[1].w - 1)
+    place = session.place(3)
+    film = session.strip(place, "down", steps=(-1, 0, 1))
+    assert torch.equal(film.frames[1], session.at(place).image)
+    assert torch.equal(film.frames[2], session.at(replace(place, steps=(0.0, 1.0))).image)
+    assert film.alphas.tolist() == [-1, 0, 1]
+    assert_close(film.probabilities[0], session.at(replace(place, steps=(0.0, -1.0))).probabilities)
 
 
 def test_a_generator_without_classes(bundle, latents):
