@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from histoxplain._checks import check, check_between
-from histoxplain.explain import Explanation, Film, LatentSearch, film_of, image_of, quantised
+from histoxplain.explain import Explanation, Film, LatentSearch, film_of, image_of, judge, quantised
 from histoxplain.explain.explainer import class_index
 from histoxplain.explain.latent_space import draw, one_hot, sample_z
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import Tensor
 
     from histoxplain.data import Case
@@ -67,6 +66,11 @@ class CounterfactualSession:
         order = self.specimens[index].probabilities.argsort(descending=True).tolist()
         return [self.class_names[k] for k in order[1:]]
 
+    def opinion(self, index: int) -> str:
+        """What the classifier thinks of a specimen, in words: "benign 97%"."""
+        p = self.specimens[index].probabilities
+        return f"{self.class_names[int(p.argmax())]} {float(p.max()):.0%}"
+
     def explain(self, index: int, target: str | int, count: int = 1) -> Explanation:
         """Look for `count` counterfactuals of a specimen; what was found before is remembered.
 
@@ -97,16 +101,36 @@ class CounterfactualSession:
             self._walks[key] = film_of(self.bundle, explanation, which, self.steps)
         return self._walks[key]
 
+    @torch.no_grad()
+    def second_opinion(self, explanation: Explanation) -> Explanation:
+        """The same explanation with the probabilities, and the verdict, of the bundle's independent classifier.
+
+        Raises:
+            InputError: if the bundle brings none.
+        """
+        oracle = self.bundle.oracle
+        check(oracle is not None, "bundle", "bring an oracle", "none", "train a second classifier, or leave this out")
+        _, before, _ = judge(oracle, explanation.original[None], explanation.target_class, explanation.threshold)
+        _, after, valid = judge(oracle, explanation.counterfactuals, explanation.target_class, explanation.threshold)
+        return replace(explanation, probabilities_before=before[0], probabilities_after=after, valid=valid)
+
 
 def opened(bundle: Bundle, images: Sequence[AnyImage], names: Sequence[str] | None = None) -> list[Specimen]:
     """Real images as specimens; they are cropped and resized to what the bundle expects.
 
+    Args:
+        bundle: classifier and generator.
+        images: files, `Case`s, PIL images or tensors.
+        names: one an image; by default the files' names.
+
     Raises:
         InputError: if an image cannot be read.
     """
+    if not images:
+        return []
     search = LatentSearch(bundle)
     x = [image_of(image, bundle, fit=True) for image in images]
-    names = names or [f"image {i + 1}" for i in range(len(x))]
+    names = names or [Path(i).stem if isinstance(i, str | Path) else f"image {n}" for n, i in enumerate(images, 1)]
     return [Specimen(name, one, p) for name, one, p in zip(names, x, search.probabilities(torch.stack(x)))]
 
 

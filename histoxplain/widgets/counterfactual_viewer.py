@@ -8,6 +8,7 @@ from typing import Any
 import ipywidgets as ipw
 from PIL import Image
 
+from histoxplain._checks import check_between, check_one_of
 from histoxplain.explain import Explanation, Film, change_map, paint_change
 from histoxplain.explain.change import DARKER, LIGHTER, change_limit
 from histoxplain.widgets.counterfactual_session import CounterfactualSession
@@ -22,10 +23,19 @@ class CounterfactualViewer:
     Args:
         session: computes explanations and walks.
         side: size of each picture, in pixels.
+        index: the specimen to begin with.
+        target: the class to ask for at first; None takes the classifier's second choice.
         count: how many counterfactuals to ask for at first.
+
+    Raises:
+        InputError: if there is no such specimen or class.
     """
 
-    def __init__(self, session: CounterfactualSession, side: int = 300, count: int = 1) -> None:
+    def __init__(
+        self, session: CounterfactualSession, side: int = 300, index: int = 0, target: str | None = None, count: int = 1
+    ) -> None:
+        check_between("index", index, 0, len(session.specimens) - 1)
+        check_one_of("target", target, [None, *session.targets(index)])
         self.session, self.side = session, side
         self.explanation: Explanation | None = None
         self._way: Film | None = None
@@ -37,7 +47,9 @@ class CounterfactualViewer:
         self.button.on_click(self._ask)
         self.which.observe(self._take_way, "index")
         self.step.observe(self._draw, "value")
+        self.image.index = index
         self._choose()
+        self.target.value = target or self.target.value
         self._search.now()
 
     def _make_controls(self, count: int) -> None:

@@ -61,3 +61,32 @@ def test_says_what_is_wrong(bundle, session):
         session.explain(0, "blue")
     with pytest.raises(InputError, match="`count`"):
         session.explain(0, session.targets(0)[0], count=0)
+
+
+def test_files_keep_their_names(bundle, tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (20, 20), "pink").save(tmp_path / "biopsy.png")
+    assert [one.name for one in opened(bundle, [str(tmp_path / "biopsy.png")])] == ["biopsy"]
+    assert opened(bundle, []) == []
+
+
+def test_opinions_in_words(session):
+    p = session.specimens[4].probabilities
+    assert session.opinion(4) == f"{session.class_names[int(p.argmax())]} {float(p.max()):.0%}"
+
+
+def test_a_second_opinion_is_that_of_the_oracle(bundle, session):
+    from types import SimpleNamespace
+
+    explanation = session.explain(0, session.targets(0)[0])
+    with pytest.raises(InputError, match="`bundle` must bring an oracle"):
+        session.second_opinion(explanation)
+    contrary = SimpleNamespace(
+        class_names=bundle.class_names, probabilities=lambda x: torch.eye(3)[[0]].expand(len(x), 3)
+    )
+    two = CounterfactualSession(SimpleNamespace(**vars(bundle) | {"oracle": contrary}), session.specimens)
+    second = two.second_opinion(explanation)
+    assert second.probabilities_after[:, 0].tolist() == [1.0] * len(explanation)
+    assert second.valid.any().item() == (explanation.target_class == 0)
+    assert torch.equal(second.counterfactuals, explanation.counterfactuals)

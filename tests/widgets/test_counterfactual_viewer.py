@@ -3,6 +3,7 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
+from histoxplain import InputError
 from histoxplain.widgets import CounterfactualSession, CounterfactualViewer, generated
 
 
@@ -73,3 +74,14 @@ def test_brings_a_picture_for_pages_without_widgets(viewer):
     viewer.image.index = 1
     assert "image/png" not in viewer._repr_mimebundle_()
     assert "3 images" in repr(viewer)
+
+
+def test_opens_where_asked(session):
+    target = session.targets(1)[1]
+    viewer = CounterfactualViewer(session, side=64, index=1, target=target)
+    assert viewer.explanation.class_names[viewer.explanation.target_class] == target
+    assert viewer.before_text.value.count(session.specimens[1].name) == 1
+    with pytest.raises(InputError, match="`target` must be one of"):
+        CounterfactualViewer(session, target="blue")
+    with pytest.raises(InputError, match="`index` must lie in"):
+        CounterfactualViewer(session, index=99)
