@@ -3,7 +3,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
 import torch
 
 from histoxplain import _torchvision
@@ -41,8 +40,7 @@ def test_missing_ops_are_declared_and_the_import_tried_again(tmp_path):
     assert done.stdout.strip() == "torchvision", done.stderr
 
 
-@pytest.mark.parametrize("error", ["RuntimeError('out of luck')", "ImportError('no such thing')"])
-def test_other_failures_are_not_hidden(tmp_path, error):
-    done = run_beside(f"raise {error}\n", tmp_path)
+def test_other_failures_are_not_hidden(tmp_path):
+    done = run_beside("raise RuntimeError('out of luck')\n", tmp_path)
     assert done.returncode != 0
-    assert error.split("'")[1] in done.stderr
+    assert "out of luck" in done.stderr
