@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from histoxplain._atomic import replacing
@@ -58,7 +58,7 @@ def save_checkpoint(
         "meta": json.dumps(dict(meta or {}), sort_keys=True),
     }
     with replacing(path) as part:
-        save_file(tensors, part, metadata=metadata)
+        part.write_bytes(save(tensors, metadata=metadata))
     return path
 
 

@@ -116,7 +116,7 @@ class Classifier(nn.Module):
             InputError: if `x` has another shape, type or number of channels.
 
         Example:
-            >>> config = ClassifierConfig(class_names=("benign", "malignant"), architecture="resnet18", resolution=32)
+            >>> config = ClassifierConfig(class_names=("a", "b"), architecture="squeezenet1_1", resolution=32)
             >>> Classifier(config).eval()(torch.zeros(1, 3, 50, 40)).shape
             torch.Size([1, 2])
         """
