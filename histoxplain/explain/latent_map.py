@@ -54,7 +54,7 @@ class LatentMap:
         """Where a latent of shape (w_dim,) falls on the map: between its nearest neighbours, the nearer the heavier."""
         distance = torch.linalg.vector_norm(self.w - w, dim=1)
         near = distance.topk(min(neighbours, len(self.w)), largest=False)
-        weight = 1 / (near.values**2 + 1e-6)
+        weight = 1 / ((near.values / near.values.max().clamp_min(1e-12)) ** 2 + 1e-6)
         place = (weight / weight.sum()).numpy() @ self.points[near.indices.numpy()]
         return float(place[0]), float(place[1])
 

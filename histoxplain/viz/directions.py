@@ -36,5 +36,5 @@ def direction_strips(films: Mapping[str, Film], side: float = 1.25) -> Figure:
             title = "" if first else f"{float(step):+g}" if step else "start"
             _picture(axes, image, title, f"{film.class_names[best]} {float(p[best]):.0%}")
             axes.xaxis.label.set_color(colours[best])
-        row[0].set_ylabel(name.replace(" ", "\n", 1), fontsize=SMALL, rotation=0, ha="right", va="center")
+        row[0].set_ylabel(name.replace("towards ", "towards\n"), fontsize=SMALL, rotation=0, ha="right", va="center")
     return figure

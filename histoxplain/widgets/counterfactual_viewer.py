@@ -16,6 +16,8 @@ from histoxplain.widgets.latest import Latest
 from histoxplain.widgets.picture import beside, enlarged, jpeg, picture
 from histoxplain.widgets.readout import Message, bars_html, curve_html
 
+_LEGEND = f"purple {DARKER}, orange {LIGHTER}"
+
 
 class CounterfactualViewer:
     """Ask what an image would have to look like to be another class, and walk there with a slider.
@@ -113,7 +115,7 @@ class CounterfactualViewer:
         self.now_text.value = _title(_milestone(self.explanation, at, len(way)))
         self.now_bars.value = bars_html(way.probabilities[at], names, self.side)
         self.change.value = jpeg(self._painted(at))
-        self.change_text.value = _title(f"change: purple {DARKER}, orange {LIGHTER}")
+        self.change_text.value = _title(_LEGEND)
         self.curve.value = curve_html(way.probabilities, names, at, self.explanation.threshold, 2 * self.side)
 
     def _painted(self, at: int) -> Image.Image:
@@ -139,8 +141,10 @@ class CounterfactualViewer:
         bundle = self.widget._repr_mimebundle_(**kwargs) | {"text/plain": repr(self)}
         if self._way is None:
             return bundle
-        first, now = (picture(self._way.frames[i], self.side) for i in (0, self.step.value))
-        return {**bundle, "image/png": beside(first, now, self._painted(self.step.value))}
+        at, where = self.step.value, _milestone(self.explanation, self.step.value, len(self._way))
+        first, now = (picture(self._way.frames[i], self.side) for i in (0, at))
+        still = {self.explanation.case_id: first, where: now, _LEGEND: self._painted(at)}
+        return {**bundle, "image/jpeg": beside(still)}
 
     def __repr__(self) -> str:
         return f"CounterfactualViewer({len(self.session.specimens)} images, showing {self.explanation})"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from time import perf_counter
 from typing import Any
 
 import ipywidgets as ipw
+from PIL import Image
 
 from histoxplain.viz.latent_map import latent_map_figure
 from histoxplain.widgets.explore_session import ExploreSession, Place
@@ -96,11 +98,13 @@ class Explorer:
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         """The widget where it can live, and a picture of it where it cannot (a notebook read on a web page)."""
-        sight = self.session.at(self.place)
-        at = self.session.latents.locate(sight.w)
-        still = latent_map_figure(self.session.latents, [self.colour.value], marker=at, side=self.side / 100)
+        sight, latents = self.session.at(self.place), self.session.latents
+        figure = latent_map_figure(latents, [self.colour.value], latents.locate(sight.w), side=self.side / 100)
+        best = int(sight.probabilities.argmax())
+        opinion = f"the cross: {self.session.class_names[best]} {float(sight.probabilities[best]):.0%}"
+        still = {"map": Image.open(BytesIO(png(figure))), opinion: picture(sight.image, self.side)}
         bundle = self.widget._repr_mimebundle_(**kwargs) | {"text/plain": repr(self)}
-        return {**bundle, "image/png": beside(png(still), picture(sight.image, self.side))}
+        return {**bundle, "image/jpeg": beside(still)}
 
     def __repr__(self) -> str:
         return f"Explorer({len(self.session.latents)} points, {len(self.steps)} directions, at point {self.point})"

@@ -5,12 +5,14 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from histoxplain._checks import check, check_at_least
 from histoxplain.data import to_uint8
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from matplotlib.figure import Figure
     from torch import Tensor
@@ -58,21 +60,20 @@ def png(figure: Figure, dpi: int = 100) -> bytes:
     return buffer.getvalue()
 
 
-def beside(*pictures: bytes | Image.Image, gap: int = 12) -> bytes:
-    """Pictures (encoded, or PIL images) in a row on white, as PNG bytes.
+def beside(pictures: Mapping[str, Image.Image], gap: int = 12) -> bytes:
+    """Pictures in a row on white, each under its caption, as JPEG bytes.
 
     Example:
         >>> small = Image.new("RGB", (10, 20))
-        >>> Image.open(BytesIO(beside(small, small, gap=5))).size
-        (25, 20)
+        >>> Image.open(BytesIO(beside({"before": small, "after": small}, gap=5))).size
+        (25, 40)
     """
-    loaded = [p if isinstance(p, Image.Image) else Image.open(BytesIO(p)) for p in pictures]
-    width = sum(p.width for p in loaded) + gap * (len(loaded) - 1)
-    sheet = Image.new("RGB", (width, max(p.height for p in loaded)), "white")
-    left = 0
-    for p in loaded:
-        sheet.paste(p.convert("RGB"), (left, (sheet.height - p.height) // 2))
-        left += p.width + gap
-    buffer = BytesIO()
-    sheet.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+    images, line = list(pictures.values()), 20
+    width = sum(image.width for image in images) + gap * (len(images) - 1)
+    sheet = Image.new("RGB", (width, max(image.height for image in images) + line), "white")
+    left, pen, font = 0, ImageDraw.Draw(sheet), ImageFont.load_default(size=13)
+    for caption, image in pictures.items():
+        pen.text((left, 1), caption, fill="black", font=font)
+        sheet.paste(image, (left, line))
+        left += image.width + gap
+    return jpeg(sheet)

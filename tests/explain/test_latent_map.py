@@ -52,6 +52,8 @@ def test_locates_points_at_their_place_and_others_in_between():
     latents = LatentMap(torch.zeros(2, 1), w, torch.tensor([0, 1]), torch.zeros(2, 2), corners, ("a", "b"))
     assert latents.locate(w[1]) == pytest.approx((1, 0), abs=1e-5)
     assert latents.locate(torch.tensor([1.0, 0.0])) == pytest.approx((0, 0), abs=1e-6)
+    tiny = LatentMap(latents.z, w * 1e-4, latents.labels, latents.logits, corners, ("a", "b"))
+    assert tiny.locate(tiny.w[1]) == pytest.approx((1, 0), abs=1e-5)
 
 
 @pytest.mark.parametrize("options", [{"count": 3}, {"count": 10, "truncation": -1}])

@@ -70,9 +70,9 @@ def test_errors_appear_in_the_widget(viewer, monkeypatch):
 
 def test_brings_a_picture_for_pages_without_widgets(viewer):
     bundle = viewer._repr_mimebundle_()
-    assert Image.open(BytesIO(bundle["image/png"])).size == (3 * 64 + 2 * 12, 64)
+    assert Image.open(BytesIO(bundle["image/jpeg"])).size == (3 * 64 + 2 * 12, 64 + 20)
     viewer.image.index = 1
-    assert "image/png" not in viewer._repr_mimebundle_()
+    assert "image/jpeg" not in viewer._repr_mimebundle_()
     assert "3 images" in repr(viewer)
 
 

@@ -60,6 +60,6 @@ def test_errors_appear_in_the_widget_and_go_away(explorer, monkeypatch):
 def test_brings_a_picture_for_pages_without_widgets(explorer):
     explorer.colour.value = "red"
     bundle = explorer._repr_mimebundle_()
-    assert Image.open(BytesIO(bundle["image/png"])).width > 240
+    assert Image.open(BytesIO(bundle["image/jpeg"])).width > 240
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert bundle["text/plain"] == "Explorer(9 points, 1 directions, at point 0)"

@@ -45,4 +45,5 @@ def test_bytes_are_pictures():
     assert Image.open(BytesIO(jpeg(shown))).format == "JPEG"
     figure = png(Figure(figsize=(1, 1)), dpi=50)
     assert Image.open(BytesIO(figure)).size == (50, 50)
-    assert Image.open(BytesIO(beside(figure, shown, gap=4))).size == (50 + 4 + 16, 50)
+    both = {"a figure": Image.open(BytesIO(figure)), "pixels": shown}
+    assert Image.open(BytesIO(beside(both, gap=4))).size == (50 + 4 + 16, 50 + 20)
