@@ -31,9 +31,9 @@ def check_one_of(name: str, value: Any, options: Iterable[Any]) -> None:
     """`value` must be one of `options`; the message names the nearest one.
 
     Example:
-        >>> check_one_of("target", "bening", ["benign", "squamous"])
+        >>> check_one_of("target", "bening", ["benign", "other"])
         Traceback (most recent call last):
-        histoxplain._checks.InputError: `target` must be one of benign, squamous, got 'bening'; nearest valid is 'benign'.
+        histoxplain._checks.InputError: `target` must be one of benign, other, got 'bening'; nearest valid is 'benign'.
     """
     options = list(options)
     if value in options:
