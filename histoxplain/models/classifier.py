@@ -215,7 +215,8 @@ def load_classifier(path: str | Path) -> Classifier:
     checkpoint = load_checkpoint(path, kind=KIND)
     try:
         config = ClassifierConfig(**{**checkpoint.config, "pretrained": False})
-        classifier = Classifier(config)
+        with torch.random.fork_rng([]):  # loading draws no random numbers of the caller's
+            classifier = Classifier(config)
         classifier.load_state_dict(checkpoint.state)
     except (TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]

@@ -63,7 +63,8 @@ def train_classifier(
     )
     splits = labelled_splits(source, side, config.seed)
     state = open_run(out, asdict(config), resume, CHANGEABLE)
-    with torch.random.fork_rng():
+    device = resolve_device(config.device)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(config.seed)
         training = _Training(
             classes if state is None else replace(classes, pretrained=False), config, splits, Path(out)
