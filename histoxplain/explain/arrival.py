@@ -65,7 +65,8 @@ class Goal:
 
     def of(self, x: Tensor, rows: Tensor) -> Tensor:
         """The same for images."""
-        x, target = quantised(x), self.targets[rows][:, None].to(x.device)
+        x = quantised(x).contiguous(memory_format=torch.channels_last)  # a third faster through convolutions
+        target = self.targets[rows][:, None].to(x.device)
         p = self.bundle.classifier.probabilities(x).float()
         others = p.scatter(1, target, 0.0).amax(1)
         score = p.gather(1, target)[:, 0] - others.clamp_min(self.threshold)
@@ -113,9 +114,11 @@ def arrivals(
     goal = Goal(bundle, targets[owner], threshold, sure[owner])
     low, high = bracket(goal, begins, steps)
     images = torch.stack([s.image for s in starts])
-    rows = _cheapest(bundle, images, owner, begins + _column(high.nan_to_num(posinf=0)) * steps, high.isfinite(), keep)
+    rows = _cheapest(
+        bundle, images, owner, begins + _column(high.nan_to_num(posinf=0), steps) * steps, high.isfinite(), keep
+    )
     alpha = bisect(goal.of_rows(rows), begins[rows], steps[rows], low[rows], high[rows], rounds)
-    shown = quantised(draw(bundle.generator, begins[rows] + _column(alpha) * steps[rows]))
+    shown = quantised(draw(bundle.generator, begins[rows] + _column(alpha, steps) * steps[rows]))
     cost = pixel_distance(shown, images[owner[rows]]).tolist()
     found: list[list[Arrival]] = [[] for _ in starts]
     for k, row in enumerate(rows.tolist()):
@@ -123,18 +126,18 @@ def arrivals(
     return [sorted(some, key=lambda arrival: arrival.cost) for some in found]
 
 
-def _column(alpha: Tensor) -> Tensor:
-    return alpha[:, None, None]
+def _column(alpha: Tensor, like: Tensor) -> Tensor:
+    return alpha[:, None, None].to(like)
 
 
 def _cheapest(bundle: Bundle, images: Tensor, owner: Tensor, ends: Tensor, reached: Tensor, keep: int) -> Tensor:
     """Of the moves that reached the goal, the `keep` of each image that change it least: their rows."""
     rows = torch.nonzero(reached).flatten()
-    cost = pixel_distance(draw(bundle.generator, ends[rows]), images[owner[rows]]) if len(rows) else torch.zeros(0)
+    cost = pixel_distance(draw(bundle.generator, ends[rows]), images[owner[rows]]) if len(rows) else images.new_zeros(0)
     kept = []
     for i in owner[rows].unique().tolist():
         mine = torch.nonzero(owner[rows] == i).flatten()
-        kept.append(rows[mine[cost[mine].argsort()[:keep]]])
+        kept.append(rows[mine[cost.cpu()[mine].argsort()[:keep]]])
     return torch.cat(kept) if kept else rows
 
 

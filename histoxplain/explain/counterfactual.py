@@ -14,7 +14,7 @@ from histoxplain.explain.diverse import mean_pairwise_distance, select_diverse
 from histoxplain.explain.explainer import THRESHOLD, Explainer, Found
 from histoxplain.explain.images import quantised
 from histoxplain.explain.invert import invert
-from histoxplain.explain.latent_space import draw, latent_space
+from histoxplain.explain.latent_space import device_of, draw, latent_space
 from histoxplain.explain.moves import Descent, Start, anchor_moves, class_moves, gradient_moves, layer_variants
 from histoxplain.explain.record import Explanation
 from histoxplain.explain.search import Move
@@ -111,10 +111,11 @@ class LatentSearch(Explainer):
         check(ws.ndim == 3 and ws.shape[1:] == shape, "ws", f"have shape (N, {shape[0]}, {shape[1]})", tuple(ws.shape))
         check_at_least("count", count, 1)
         names = list(ids) if ids is not None else [f"generated-{i + 1}" for i in range(len(ws))]
+        ws = ws.to(device_of(G))
         x = quantised(draw(G, ws))
 
         def search(rows: Tensor, sources: Tensor, targets: Tensor) -> list[Found]:
-            noise = [None] * len(rows) if z is None else list(z[rows])
+            noise = [None] * len(rows) if z is None else list(z.to(ws)[rows])
             parts = zip(ws[rows], x[rows], sources.tolist(), targets.tolist(), noise)
             return self.move([Start(*part) for part in parts], count, seed)
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from histoxplain._atomic import replacing
 from histoxplain._checks import InputError, check, check_at_least, check_exists, check_one_of
 from histoxplain.explain.explainer import evaluating
-from histoxplain.explain.latent_space import BATCH, draw, latent_space, one_hot, principal_axes, sample_z
+from histoxplain.explain.latent_space import BATCH, device_of, draw, latent_space, one_hot, principal_axes, sample_z
 
 if TYPE_CHECKING:
     from histoxplain.models import Bundle
@@ -186,7 +186,7 @@ def find_directions(bundle: Bundle, kind: str = "boundary", samples: int = 512, 
     check_one_of("kind", kind, KINDS)
     check_at_least("samples", samples, 10)
     G, names = bundle.generator, bundle.class_names
-    labels = torch.arange(samples) % len(names)
+    labels = torch.arange(samples, device=device_of(G)) % len(names)
     with evaluating(G, bundle.classifier), torch.no_grad():
         w = G.mapping(sample_z(G, samples, seed), one_hot(labels, G))[:, 0]
         if kind == "principal":

@@ -26,7 +26,7 @@ def pairwise_distance(x: Tensor) -> Tensor:
     total = torch.zeros(len(x), len(x))
     scales = [k for k in (1, 4, 16) if k <= min(x.shape[-2:])]
     for k in scales:
-        small = F.avg_pool2d(x.float(), k).flatten(1).cpu()
+        small = F.avg_pool2d(x.float().cpu(), k).flatten(1)
         total += torch.cdist(small, small, p=1) / small.shape[1] / 2 / len(scales)
     return total
 

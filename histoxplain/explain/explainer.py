@@ -17,6 +17,7 @@ from histoxplain._checks import check, check_at_least, check_between, check_one_
 from histoxplain.data import Case
 from histoxplain.explain.change import change_map
 from histoxplain.explain.images import image_of, quantised
+from histoxplain.explain.latent_space import device_of
 from histoxplain.explain.record import Explanation, judge
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ class Explainer(ABC):
         def search(rows: Tensor, sources: Tensor, targets: Tensor) -> list[Found]:
             return self.search(batch[rows], sources, targets, count, seed)
 
-        batch = torch.stack(x)
+        batch = torch.stack(x).to(device_of(self.bundle.generator))
         return self._explain(batch, target, names, {"count": count, "seed": seed}, search)
 
     def _explain(
@@ -203,8 +204,10 @@ class Explainer(ABC):
         self, original: Tensor, before: Tensor, target: int, found: Found, case_id: str, seconds: float
     ) -> Explanation:
         """Judge what was found as the user will see it, and write it down."""
-        saved, after, valid = judge(self.bundle.classifier, found.counterfactuals, target, self.threshold)
-        rebuilt = None if found.reconstruction is None else quantised(found.reconstruction)
+        judged = judge(self.bundle.classifier, found.counterfactuals, target, self.threshold)
+        saved, after, valid = (tensor.cpu() for tensor in judged)
+        original, before = original.cpu(), before.cpu()
+        rebuilt = None if found.reconstruction is None else quantised(found.reconstruction).cpu()
         reference = original if rebuilt is None else rebuilt
         settings = {"bundle": self.bundle.name} | found.settings
         return Explanation(
@@ -221,7 +224,7 @@ class Explainer(ABC):
             valid=valid,
             change=change_map(reference[None], saved),
             threshold=self.threshold,
-            latents=found.latents,
+            latents={name: tensor.cpu() for name, tensor in found.latents.items()},
             settings=settings,
             seconds=seconds,
         )

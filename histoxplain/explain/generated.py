@@ -49,7 +49,7 @@ def _samples(bundle: Bundle, label: int, count: int, seed: int) -> tuple[Tensor,
         z = sample_z(G, size, 1000 * (seed + 1) * (label + 1) + attempt)
         ws = G.mapping(z, one_hot([label] * size, G))
         right = bundle.classifier.probabilities(quantised(draw(G, ws))).argmax(1) == label
-        kept_z.append(z[right.cpu()])
+        kept_z.append(z[right])
         kept_ws.append(ws[right])
         if sum(map(len, kept_z)) >= count:
             return torch.cat(kept_z)[:count], torch.cat(kept_ws)[:count]

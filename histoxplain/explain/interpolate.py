@@ -11,7 +11,7 @@ from torch import Tensor
 from histoxplain._checks import check, check_at_least
 from histoxplain.explain.explainer import class_index, evaluating
 from histoxplain.explain.images import quantised
-from histoxplain.explain.latent_space import BATCH, draw, latent_space, one_hot, sample_z
+from histoxplain.explain.latent_space import BATCH, device_of, draw, latent_space, one_hot, sample_z
 
 if TYPE_CHECKING:
     from histoxplain.explain.record import Explanation
@@ -60,13 +60,14 @@ def film_between(
         "match `start`",
         f"{tuple(start.shape)}, {tuple(end.shape)}",
     )
+    start, end = start.to(device_of(bundle.generator)), end.to(device_of(bundle.generator))
     alphas = torch.linspace(0, 1, steps)
     with evaluating(bundle.generator, bundle.classifier):
-        frames = quantised(draw(bundle.generator, torch.lerp(start, end, alphas[:, None, None])))
+        frames = quantised(draw(bundle.generator, torch.lerp(start, end, alphas[:, None, None].to(start))))
         p = torch.cat([bundle.classifier.probabilities(x).float() for x in frames.split(BATCH)])
     source = int(p[0].argmax()) if source is None else source
     target = int(p[-1].argmax()) if target is None else target
-    return Film(frames, alphas, p, tuple(bundle.class_names), source, target)
+    return Film(frames.cpu(), alphas, p.cpu(), tuple(bundle.class_names), source, target)
 
 
 def interpolate_classes(bundle: Bundle, source: int | str, target: int | str, steps: int = 8, seed: int = 0) -> Film:

@@ -14,7 +14,7 @@ from histoxplain._checks import check, check_at_least, check_images
 from histoxplain.data import to_unit
 from histoxplain.explain.explainer import evaluating
 from histoxplain.explain.images import quantised
-from histoxplain.explain.latent_space import LatentSpace, draw, latent_space
+from histoxplain.explain.latent_space import LatentSpace, device_of, draw, latent_space
 from histoxplain.explain.taps import Taps, feature_distance
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def invert(
     side = G.img_resolution
     check(tuple(images.shape[-2:]) == (side, side), "images", f"be {side} x {side}", tuple(images.shape))
     check_at_least("steps", steps, 1)
+    images = images.to(device_of(G))
     with evaluating(G, classifier):
         task = _Inverter(bundle, latent_space(bundle, seed=seed), images, labels, weights or Weights())
         with tqdm(total=steps, desc="inverting", unit="step", disable=not progress, leave=False) as bar:

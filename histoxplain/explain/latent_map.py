@@ -59,12 +59,13 @@ class LatentMap:
         return float(place[0]), float(place[1])
 
 
-def umap(w: Tensor, neighbours: int = 20, seed: int = 0) -> np.ndarray:
+def umap(w: Tensor, neighbours: int | None = None, seed: int = 0) -> np.ndarray:
     """Lay latents out in the plane so that neighbours stay neighbours (UMAP; McInnes, Healy and Melville, 2018).
 
     Args:
         w: shape (N, D); N of at least 4.
-        neighbours: how many neighbours of each latent count; more shows the coarse shape, fewer the details.
+        neighbours: how many neighbours of each latent count; more shows the coarse shape, fewer the details. By default
+            a third of all: fewer would draw every class of a conditional generator as a dot far from the others.
         seed: same seed, same machine: same map.
 
     Returns:
@@ -75,11 +76,11 @@ def umap(w: Tensor, neighbours: int = 20, seed: int = 0) -> np.ndarray:
         ImportError: if umap-learn is not installed, with the command that installs it.
     """
     check(len(w) >= 4, "w", "hold at least 4 latents", len(w), "draw more of them")
-    threads = torch.get_num_threads()
+    threads, neighbours = torch.get_num_threads(), neighbours or max(15, len(w) // 3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TensorFlow is not needed; one thread is meant: it makes the map repeatable
         method = require("umap", extra="notebook").UMAP(
-            n_neighbors=min(neighbours, len(w) - 1), min_dist=0.2, n_jobs=1, random_state=seed, init="pca"
+            n_neighbors=min(neighbours, len(w) - 1), min_dist=0.9, n_jobs=1, random_state=seed, init="pca"
         )
         points = method.fit_transform(w.float().cpu().numpy())
     torch.set_num_threads(threads)  # numba, which umap is built on, changes it

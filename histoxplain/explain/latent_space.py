@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from histoxplain.data import to_uint8, to_unit
@@ -59,20 +59,26 @@ class LatentSpace:
 
 def one_hot(labels: Tensor | Sequence[int], generator: Generator) -> Tensor | None:
     """Class numbers as the label input of a generator, `(N, c_dim)`; None for one without labels."""
-    labels = torch.as_tensor(labels)
+    labels = torch.as_tensor(labels, device=device_of(generator))
     return F.one_hot(labels, generator.c_dim).float() if generator.c_dim else None
 
 
 def sample_z(generator: Generator, count: int, seed: int) -> Tensor:
     """Noise for `count` images, `(count, z_dim)`, drawn on the CPU so that a seed means the same everywhere."""
-    return torch.randn(count, generator.z_dim, generator=torch.Generator().manual_seed(seed))
+    z = torch.randn(count, generator.z_dim, generator=torch.Generator().manual_seed(seed))
+    return z.to(device_of(generator))
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where a network's weights are."""
+    return next(network.parameters()).device
 
 
 @torch.no_grad()
 def draw(generator: Generator, ws: Tensor) -> Tensor:
     """Images of W+ latents, in small batches: `(N, num_ws, w_dim)` to `(N, C, H, W)`, unclamped float32."""
     if not len(ws):
-        return torch.zeros(0, generator.img_channels, *(generator.img_resolution,) * 2)
+        return ws.new_zeros(0, generator.img_channels, *(generator.img_resolution,) * 2)
     return torch.cat([generator.synthesis(some, noise_mode="const").float() for some in ws.split(BATCH)])
 
 
@@ -95,9 +101,9 @@ def latent_space(bundle: Bundle, samples: int = 4096, pictures: int = 48, seed: 
 @torch.no_grad()
 def _measure(G: Generator, classifier: Classifier, samples: int, pictures: int, seed: int) -> LatentSpace:
     classes = len(classifier.class_names)
-    labels = torch.arange(classes).repeat_interleave(samples)
+    labels = torch.arange(classes, device=device_of(G)).repeat_interleave(samples)
     w = G.mapping(sample_z(G, len(labels), seed), one_hot(labels, G))[:, 0]
-    first = torch.arange(samples) < pictures
+    first = torch.arange(samples, device=w.device) < pictures
     shown = w[first.repeat(classes)]
     images = to_uint8(draw(G, shown[:, None].expand(-1, G.num_ws, -1)))
     logits = torch.cat([classifier(to_unit(some)).float() for some in images.split(BATCH)])

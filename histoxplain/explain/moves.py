@@ -70,7 +70,9 @@ def layer_variants(move: Move) -> list[Move]:
     variants = []
     for names in SUBSETS:
         mask = torch.isin(groups, torch.tensor([GROUPS.index(name) for name in names]))
-        variants.append(Move(move.start, move.step * mask[:, None], f"{move.name}, {' and '.join(names)} layers"))
+        variants.append(
+            Move(move.start, move.step * mask[:, None].to(move.step), f"{move.name}, {' and '.join(names)} layers")
+        )
     return variants
 
 
@@ -111,7 +113,7 @@ def gradient_moves(
     G, draws = bundle.generator, torch.Generator().manual_seed(seed)
     groups = layer_groups(G.num_ws)
     ws, images = torch.stack([s.ws for s in starts]), torch.stack([s.image for s in starts])
-    targets = torch.tensor([s.target for s in starts])
+    targets = torch.tensor([s.target for s in starts], device=ws.device)
     rest = F.one_hot(targets, len(bundle.class_names)).bool()
     means = space.means[targets][:, None]
 

@@ -82,7 +82,7 @@ def bisect(score: Score, starts: Tensor, steps: Tensor, low: Tensor, high: Tenso
     shape = (-1,) + (1,) * (starts.ndim - 1)
     for _ in range(rounds if len(starts) else 0):
         middle = (low + high) / 2
-        arrived = score(starts + middle.reshape(shape) * steps, rows).cpu() >= 0
+        arrived = score(starts + middle.reshape(shape).to(steps) * steps, rows).cpu() >= 0
         high, low = torch.where(arrived, middle, high), torch.where(arrived, low, middle)
     return high
 
