@@ -84,15 +84,22 @@ def prepare(
     check_power_of_two("resolution", resolution)
     check_fractions(fractions)
     check_at_least("white", white, 1)
+    workers = os.cpu_count() or 1 if workers is None else workers
+    check_at_least("workers", workers, 1)
     destination = check_destination(destination, overwrite)
     source = check_exists("source", source)
     candidates, class_names, skipped = collect(source, group_of, white)
     check(bool(candidates), "source", "hold images", f"{source}, where {summary(skipped)}", WAY_OUT)
     channels = choose_channels(candidates, channels)
     shrink = partial(encode, resolution=resolution, channels=channels)
-    with replacing(report_path(destination)) as report_file, LMDBWriter(destination) as writer:
-        with closing(in_order(shrink, candidates, workers or os.cpu_count() or 1)) as results:
-            bar = tqdm(results, "prepare", len(candidates), unit="image", disable=not progress)
+    with (
+        tqdm(
+            in_order(shrink, candidates, workers), "prepare", len(candidates), unit="image", disable=not progress
+        ) as bar,
+        replacing(report_path(destination)) as report_file,
+        LMDBWriter(destination) as writer,
+    ):
+        with closing(bar.iterable):
             rows = write_images(writer, candidates, bar, skipped)
         check(bool(rows), "source", "hold readable images", f"{source}, where {summary(skipped)}", WAY_OUT)
         rows, kept = drop_empty_classes(rows, class_names)
@@ -228,7 +235,6 @@ def in_order(function: Callable[[Any], Any], items: Iterable[Any], workers: int)
         >>> list(in_order(abs, [-3, 2, -1], workers=2))
         [3, 2, 1]
     """
-    check_at_least("workers", workers, 1)
     pool = ThreadPoolExecutor(workers)
     ahead: deque[Future[Any]] = deque()
     try:
