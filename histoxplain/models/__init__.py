@@ -3,7 +3,7 @@
 from histoxplain._lazy import attach
 
 _names = {
-    "bundle": ["Bundle", "load_bundle"],
+    "bundle": ["Bundle", "load_bundle", "write_bundle"],
     "checkpoint": ["Checkpoint", "load_checkpoint", "save_checkpoint"],
     "classifier": ["Classifier", "ClassifierConfig", "load_classifier", "save_classifier"],
     "stylegan2": [

@@ -27,7 +27,7 @@ class DiscriminatorBlock(nn.Module):
     def __init__(self, config: DiscriminatorConfig, resolution: int) -> None:
         super().__init__()
         into, out = config.width(resolution), config.width(resolution // 2)
-        layer = dict(act="lrelu", clamp=config.conv_clamp)
+        layer = {"act": "lrelu", "clamp": config.conv_clamp}
         self.architecture, self.dtype = config.architecture, torch.float32
         if config.architecture == "skip" or resolution == config.resolution:
             self.fromrgb = Convolution(config.channels, into, 1, **layer)
@@ -54,7 +54,7 @@ class DiscriminatorEpilogue(nn.Module):
 
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
-        width, layer = config.width(4), dict(act="lrelu", clamp=config.conv_clamp)
+        width, layer = config.width(4), {"act": "lrelu", "clamp": config.conv_clamp}
         if config.architecture == "skip":
             self.fromrgb = Convolution(config.channels, width, 1, act="lrelu")
         channels = config.mbstd_channels

@@ -108,7 +108,7 @@ class SynthesisBlock(nn.Module):
         super().__init__()
         out, first = config.width(resolution), resolution == 4
         self.resolution, self.architecture = resolution, config.architecture
-        shape = dict(use_noise=config.use_noise, clamp=config.conv_clamp)
+        shape = {"use_noise": config.use_noise, "clamp": config.conv_clamp}
         if first:
             self.const = nn.Parameter(torch.randn(out, 4, 4))
         else:
@@ -133,7 +133,7 @@ class SynthesisBlock(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Features and image at half the resolution to features and image at this one."""
         name = f"b{self.resolution}."
-        run = dict(noise_mode=noise_mode, generator=generator)
+        run = {"noise_mode": noise_mode, "generator": generator}
         if self.resolution == 4:
             x = self.const[None].expand(len(s["b4.conv1"]), -1, -1, -1).to(self.dtype)
             x = self.conv1(x.contiguous(memory_format=torch.channels_last), s[name + "conv1"], **run)
@@ -212,7 +212,8 @@ class Generator(nn.Module):
         ...     resolution=16, z_dim=8, w_dim=8, c_dim=3, channel_base=128, channel_max=8, mapping_layers=2
         ... )
         >>> G = Generator(config)
-        >>> G(torch.randn(2, 8), torch.eye(3)[:2]).shape, sum(len(s[0]) for s in G.styles(torch.zeros(1, 6, 8)).values())
+        >>> s = G.styles(torch.zeros(1, 6, 8))
+        >>> G(torch.randn(2, 8), torch.eye(3)[:2]).shape, sum(len(row[0]) for row in s.values())
         (torch.Size([2, 3, 16, 16]), 64)
     """
 

@@ -1,0 +1,149 @@
+"""A bundle: the generator, the classifier it explains, and what is known about both, in one folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from histoxplain._atomic import replacing
+from histoxplain._checks import InputError, check
+from histoxplain._device import resolve_device
+from histoxplain.models.classifier import Classifier, load_classifier
+from histoxplain.models.stylegan2 import Generator, load_generator
+
+FORMAT = "histoxplain.bundle/1"
+DESCRIPTION = "bundle.json"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What `load_bundle` returns."""
+
+    name: str
+    generator: Generator
+    classifier: Classifier
+    oracle: Classifier | None
+    """An independent classifier that no search has seen: it tells explanations from adversarial patterns."""
+    encoder: Any | None
+    class_names: tuple[str, ...]
+    resolution: int
+    card: str
+    """The model card, Markdown."""
+    path: Path
+    info: dict[str, Any] = field(default_factory=dict)
+    """`bundle.json`: title, data, licence, measured figures."""
+
+    def __repr__(self) -> str:
+        classes = ", ".join(self.class_names)
+        return f"Bundle({self.name!r}: {classes}; {self.resolution} px; {self.info.get('licence', 'no licence named')})"
+
+
+def load_bundle(name: str | Path, device: str = "auto", precision: str = "auto") -> Bundle:
+    """Load a bundle by name or from a folder.
+
+    Args:
+        name: a name under `checkpoints/` (looked for in `$HISTOXPLAIN_CHECKPOINTS`, the working folder and its parents,
+            and the source checkout), or the path of a folder with a `bundle.json`.
+        device: "auto" (CUDA when there), "cpu", "cuda", ...
+        precision: of the generator's convolutions; "auto", "float32", "bfloat16" or "float16".
+
+    Raises:
+        InputError: if there is no such bundle or a file in it is missing, damaged or does not fit the others.
+    """
+    path = find_bundle(name)
+    info = _describe(path)
+    files = info["files"]
+    generator = load_generator(path / files["generator"], device, precision)
+    classifier = load_classifier(path / files["classifier"]).to(resolve_device(device))
+    oracle = load_classifier(path / files["oracle"]).to(resolve_device(device)) if "oracle" in files else None
+    _check_fits(path, generator, classifier)
+    card = path / "README.md"
+    return Bundle(
+        name=info["name"],
+        generator=generator,
+        classifier=classifier,
+        oracle=oracle,
+        encoder=None,
+        class_names=tuple(classifier.class_names),
+        resolution=generator.img_resolution,
+        card=card.read_text(encoding="utf-8") if card.exists() else "",
+        path=path,
+        info=info,
+    )
+
+
+def write_bundle(path: str | Path, name: str, files: Mapping[str, str], **info: Any) -> Path:
+    """Describe checkpoints that lie in a folder as a bundle: writes its `bundle.json`.
+
+    Args:
+        path: the folder.
+        name: the bundle's name.
+        files: "generator" and "classifier", optionally "oracle", to file names in the folder.
+        info: whatever else belongs there: title, data, licence, figures.
+
+    Raises:
+        InputError: if a file is missing in the folder.
+    """
+    path = Path(path)
+    for role in ("generator", "classifier"):
+        check(role in files, "files", f"name a {role}", sorted(files))
+    for file in files.values():
+        check((path / file).exists(), "files", f"lie in {path}", file, "copy the checkpoint there first")
+    with replacing(path / DESCRIPTION) as part:
+        description = {"format": FORMAT, "name": name, "files": dict(files), **info}
+        part.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def find_bundle(name: str | Path) -> Path:
+    """The folder of a bundle; see `load_bundle`."""
+    path = Path(name)
+    if (path / DESCRIPTION).is_file():
+        return path
+    if path.exists() and path.parts != (path.name,):
+        raise InputError(f"`bundle` must be a folder with a {DESCRIPTION}, got {path}; make one with `write_bundle`.")
+    places = checkpoint_folders()
+    for place in places:
+        if (place / name / DESCRIPTION).is_file():
+            return place / name
+    known = sorted({entry.parent.name for place in places for entry in place.glob(f"*/{DESCRIPTION}")})
+    near = get_close_matches(str(name), known, n=1) or known[:1]
+    if near:
+        way_out = f"nearest valid is {near[0]!r}"
+    else:
+        way_out = "run in the folder that holds checkpoints/, set HISTOXPLAIN_CHECKPOINTS to it, or give a path"
+    raise InputError(f"`bundle` must be a known bundle or its folder, got {str(name)!r}; {way_out}.")
+
+
+def checkpoint_folders() -> list[Path]:
+    """Where bundles are looked for by name, in order."""
+    here = Path.cwd()
+    named = [Path(os.environ["HISTOXPLAIN_CHECKPOINTS"])] if os.environ.get("HISTOXPLAIN_CHECKPOINTS") else []
+    above = [folder / "checkpoints" for folder in (here, *here.parents)]
+    source = Path(__file__).resolve().parents[2] / "checkpoints"
+    return [place for place in (*named, *above, source) if place.is_dir()]
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    try:
+        info = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
+        complete = info["format"] == FORMAT and {"generator", "classifier"} <= set(info["files"]) and info["name"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
+        complete = False
+    check(bool(complete), "bundle", f"have a {DESCRIPTION} of format {FORMAT}", path, "fetch the bundle again")
+    return info
+
+
+def _check_fits(path: Path, generator: Generator, classifier: Classifier) -> None:
+    same = generator.img_channels == classifier.channels
+    got = f"{generator.img_channels} and {classifier.channels} in {path}"
+    check(same, "bundle", "hold a generator and a classifier of equal channel counts", got)
+    names = generator.class_names
+    fits = not names or tuple(names) == tuple(classifier.class_names)
+    got = f"{', '.join(names)} and {', '.join(classifier.class_names)} in {path}"
+    check(fits, "bundle", "hold a generator and a classifier of the same classes", got)

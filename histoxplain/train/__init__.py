@@ -1,0 +1,12 @@
+"""Fill checkpoints: one file per model, and what they share."""
+
+from histoxplain._lazy import attach
+
+_names = {
+    "augment": ["AugmentPipe"],
+    "classifier": ["train_classifier"],
+    "config_classifier": ["ClassifierTraining"],
+    "config_gan": ["GANConfig"],
+    "gan": ["GANTraining", "train_gan"],
+}
+__getattr__, __dir__, __all__ = attach(__name__, _names, ["losses"])

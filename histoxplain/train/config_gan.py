@@ -1,0 +1,102 @@
+"""Settings of `train gan`, free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from histoxplain._checks import check, check_at_least, check_between
+
+
+@dataclass(frozen=True, kw_only=True)
+class GANConfig:
+    """How to train a conditional StyleGAN2-ADA (Karras et al., 2020); None stands for the value that suits the data."""
+
+    kimg: float = 1000
+    """How long to train, in thousands of real images shown."""
+    batch: int = 32
+    """Images per step."""
+    lr: float = 0.0025
+    """Learning rate of Adam for both networks."""
+    gamma: float | None = None
+    """Weight of the R1 penalty; None: 0.0002 * resolution^2 / batch."""
+    channel_base: int | None = None
+    """Width of the networks, see `GeneratorConfig`; None: 16384 below 512 px, else 32768."""
+    channel_max: int = 512
+    """Upper limit of feature maps."""
+    z_dim: int = 512
+    """Length of the noise vector."""
+    w_dim: int = 512
+    """Length of the intermediate latent."""
+    mapping_layers: int = 2
+    """Fully connected layers from z to w."""
+    conv_clamp: float | None = None
+    """Limit of activations; 256 in the reference's reduced-precision layers."""
+    mbstd_group: int = 4
+    """Images the minibatch statistic compares; divides `batch`."""
+    style_mixing: float = 0.9
+    """Share of images made from two latents."""
+    r1_interval: int = 16
+    """Steps between R1 penalties; 0 leaves them out."""
+    pl_weight: float = 2
+    """Weight of the path-length regulariser; 0 leaves it out."""
+    pl_interval: int = 4
+    """Steps between path-length regularisations."""
+    ema_kimg: float | None = None
+    """Half-life of the averaged generator in thousands of images; None: batch * 10 / 32."""
+    ema_rampup: float | None = 0.05
+    """Shorten the half-life to this share of the images seen so far; None does not."""
+    augment: Literal["ada", "fixed", "none"] = "ada"
+    """Whether the discriminator sees augmented images: as strongly as it overfits, at a fixed `augment_p`, or not."""
+    augment_p: float = 0.0
+    """Probability of each augmentation at the start, in [0, 1]."""
+    ada_target: float = 0.6
+    """How sure of reals the discriminator may be: the mean sign of its logits."""
+    ada_kimg: float = 500
+    """Thousands of images in which p may move by 1."""
+    mirror: bool = False
+    """Flip real images left-right at random."""
+    quarter_turns: bool = False
+    """Turn real images by quarter turns at random; tissue has no up."""
+    guide_weight: float = 0.0
+    """Weight of a classifier's cross-entropy in the generator's loss (as in StylEx training); 0 leaves it out."""
+    guide_interval: int = 4
+    """Steps between applications of the guide; its weight is multiplied accordingly."""
+    guide: str | None = None
+    """Classifier checkpoint for `guide_weight`."""
+    start_from: str | None = None
+    """Folder of another training to take the networks from; half the resolution is grown without changing images."""
+    snapshot_kimg: float = 20
+    """Thousands of images between snapshots."""
+    tick_kimg: float = 2
+    """Thousands of images between lines of the log."""
+    seed: int = 0
+    """Seed of everything random."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Of the convolutions; "auto" is bfloat16 where the machine multiplies it natively."""
+    device: str = "auto"
+    """"auto", "cpu", "cuda", ..."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "z_dim", "w_dim", "mapping_layers", "mbstd_group", "guide_interval"):
+            check_at_least(name, getattr(self, name), 1)
+        for name in ("kimg", "snapshot_kimg", "tick_kimg"):
+            check(getattr(self, name) > 0, name, "be above 0", getattr(self, name))
+        check_between("augment_p", self.augment_p, 0, 1)
+        divides = self.batch % min(self.mbstd_group, self.batch) == 0
+        check(divides, "mbstd_group", f"divide the batch of {self.batch}", self.mbstd_group, "try 4")
+        guided = self.guide_weight == 0 or self.guide is not None
+        check(guided, "guide", "name a classifier checkpoint when `guide_weight` is set", self.guide)
+
+    def gamma_at(self, resolution: int) -> float:
+        """The weight of R1 at a resolution.
+
+        Example:
+            >>> round(GANConfig().gamma_at(64), 6)
+            0.0256
+        """
+        return 0.0002 * resolution**2 / self.batch if self.gamma is None else self.gamma
+
+    def channel_base_at(self, resolution: int) -> int:
+        """The width of the networks at a resolution."""
+        return self.channel_base or (32768 if resolution >= 512 else 16384)

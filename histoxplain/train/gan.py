@@ -1,0 +1,323 @@
+"""Train a conditional StyleGAN2-ADA."""
+
+from __future__ import annotations
+
+import time
+from copy import deepcopy
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from histoxplain._checks import InputError, check
+from histoxplain._device import resolve_device
+from histoxplain.data import open_source, to_unit
+from histoxplain.models.stylegan2 import (
+    Discriminator,
+    DiscriminatorConfig,
+    Generator,
+    GeneratorConfig,
+    load_discriminator,
+    load_generator,
+    save_discriminator,
+    save_generator,
+)
+from histoxplain.train.ada import AdaptiveAugment
+from histoxplain.train.config_gan import GANConfig
+from histoxplain.train.ema import ema_beta, update_ema
+from histoxplain.train.grow import grow_discriminator, grow_generator, transfer
+from histoxplain.train.loop import STATE, JsonLog, open_run, progress, save_snapshot
+from histoxplain.train.losses import (
+    discriminator_loss,
+    generator_loss,
+    path_length_penalty,
+    path_lengths,
+    r1_penalty,
+)
+from histoxplain.train.sampler import endless
+from histoxplain.train.samples import save_samples
+
+CHANGEABLE = ("kimg", "snapshot_kimg", "tick_kimg", "device", "precision", "data")
+
+
+def train_gan(data: str | Path, out: str | Path, config: GANConfig, resume: bool = False, quiet: bool = False) -> Path:
+    """Train a generator and a discriminator on the training split of a prepared data set.
+
+    Args:
+        data: LMDB made by `histoxplain prepare`.
+        out: folder for `config.json`, `log.jsonl`, `samples-*.png`, `generator.safetensors` (the average),
+            `discriminator.safetensors` and `state.pt`.
+        config: the settings.
+        resume: continue an interrupted training exactly where its last snapshot stands.
+        quiet: no progress bar.
+
+    Returns:
+        The path of the averaged generator.
+
+    Raises:
+        InputError: on unusable data, settings, or an `out` that holds another training.
+    """
+    source = open_source(data, split="train")
+    check(len(source) > 0, "data", "have images in its train split", data)
+    state = open_run(out, {"data": str(data), **asdict(config)}, resume, CHANGEABLE)
+    training = GANTraining(source.pixels(), source.labels, source.class_names, config)
+    if state is not None:
+        training.load_state_dict(state)
+    log = JsonLog(Path(out) / "log.jsonl", keep=training.log_lines)
+    with progress(int(config.kimg * 1000), training.images_seen, "train gan", "img", quiet) as bar:
+        try:
+            _run(training, Path(out), log, bar)
+        except KeyboardInterrupt:
+            training.save(Path(out), log.lines)
+            raise
+    return Path(out) / "generator.safetensors"
+
+
+def _run(training: GANTraining, out: Path, log: JsonLog, bar: Any) -> None:
+    config, total = training.config, training.config.kimg * 1000
+    tick, snapshot = training.images_seen, training.images_seen
+    began = time.perf_counter()
+    if training.images_seen == 0:
+        save_samples(out, training.ema, 0)
+    while training.images_seen < total:
+        training.step()
+        bar.update(config.batch)
+        done = training.images_seen >= total
+        if training.images_seen - tick >= config.tick_kimg * 1000 or done:
+            seconds = time.perf_counter() - began
+            figures = training.report(seconds, (training.images_seen - tick) / seconds)
+            log.write(**figures)
+            bar.set_postfix({name: f"{figures[name]:.3g}" for name in ("p", "loss_g", "loss_d", "images_per_second")})
+            tick, began = training.images_seen, time.perf_counter()
+        if training.images_seen - snapshot >= config.snapshot_kimg * 1000 or done:
+            training.save(out, log.lines)
+            save_samples(out, training.ema, training.images_seen)
+            snapshot = training.images_seen
+
+
+class GANTraining:
+    """Two networks, their optimisers and everything a resumed training needs to continue exactly.
+
+    Args:
+        pixels: uint8 images `(N, C, R, R)`.
+        labels: class indices `(N,)`.
+        class_names: the classes; fewer than two train without labels.
+        config: the settings.
+    """
+
+    def __init__(self, pixels: Tensor, labels: Any, class_names: tuple[str, ...], config: GANConfig) -> None:
+        self.config, self.pixels = config, pixels
+        self.device = resolve_device(config.device)
+        self.class_names = tuple(class_names) if len(class_names) > 1 else ()
+        classes = torch.as_tensor(labels).clamp_min(0)
+        self.labels = F.one_hot(classes, max(len(class_names), 1)).float() if self.class_names else None
+        self.rng = torch.Generator(self.device).manual_seed(config.seed)
+        torch.manual_seed(config.seed)
+        self.G, self.D = self._networks()
+        self.ema = deepcopy(self.G).eval().requires_grad_(False)
+        self.opt_g = _adam(self.G, config.lr, config.pl_interval if config.pl_weight else 0)
+        self.opt_d = _adam(self.D, config.lr, config.r1_interval)
+        self.augment = AdaptiveAugment(config, self.device)
+        self.guide = _load_guide(config, self.device)
+        self.pl_mean = torch.zeros([], device=self.device)
+        self.images_seen, self.steps, self.log_lines = 0, 0, 0
+        self.order = endless(len(pixels), config.seed)
+        self.sums: dict[str, list[Tensor]] = {}
+
+    def _networks(self) -> tuple[Generator, Discriminator]:
+        config, resolution = self.config, self.pixels.shape[-1]
+        shared = {
+            "resolution": resolution,
+            "channels": self.pixels.shape[1],
+            "c_dim": len(self.class_names),
+            "channel_base": config.channel_base_at(resolution),
+            "channel_max": config.channel_max,
+            "conv_clamp": config.conv_clamp,
+        }
+        latent = {"z_dim": config.z_dim, "w_dim": config.w_dim, "mapping_layers": config.mapping_layers}
+        generator = Generator(GeneratorConfig(**shared, **latent), self.class_names)
+        group = min(config.mbstd_group, config.batch)
+        discriminator = Discriminator(DiscriminatorConfig(**shared, mbstd_group_size=group), self.class_names)
+        if config.start_from is not None:
+            _start_from(Path(config.start_from), generator, discriminator)
+        for network in (generator, discriminator):
+            network.to(self.device).set_precision(config.precision).train()
+        return generator, discriminator
+
+    def step(self) -> None:
+        """One step of the generator and of the discriminator, with their regularisers when they are due."""
+        config = self.config
+        real, c = self._reals()
+        self._update_generator()
+        if config.pl_weight and self.steps % config.pl_interval == 0:
+            self._regularise_path_length()
+        self._update_discriminator(real, c)
+        if config.r1_interval and self.steps % config.r1_interval == 0:
+            self._regularise_r1(real, c)
+        self.steps += 1
+        self.images_seen += config.batch
+        half_life = config.batch * 10 / 32 if config.ema_kimg is None else config.ema_kimg
+        update_ema(self.ema, self.G, ema_beta(config.batch, half_life, self.images_seen, config.ema_rampup))
+        self.augment.adapt(self.steps)
+
+    def _reals(self) -> tuple[Tensor, Tensor | None]:
+        """The next batch: images in [-1, 1], flipped and turned as configured, and their one-hot labels."""
+        index = torch.tensor([next(self.order) for _ in range(self.config.batch)])
+        real = to_unit(self.pixels[index].to(self.device))
+        if self.config.mirror:
+            flip = torch.rand(len(real), generator=self.rng, device=self.device) < 0.5
+            real = torch.where(flip[:, None, None, None], real.flip(3), real)
+        if self.config.quarter_turns:
+            turns = torch.randint(4, (len(real),), generator=self.rng, device=self.device).tolist()
+            real = torch.stack([image.rot90(turn, (1, 2)) for image, turn in zip(real, turns)])
+        return real, None if self.labels is None else self.labels[index].to(self.device)
+
+    def _fake_latents(self, batch: int) -> tuple[Tensor, Tensor | None]:
+        """`ws` of random noise and labels drawn from the data, some mixed from two."""
+        z = torch.randn(2, batch, self.config.z_dim, generator=self.rng, device=self.device)
+        c = None
+        if self.labels is not None:
+            index = torch.randint(len(self.labels), (batch,), generator=self.rng, device=self.device)
+            c = self.labels[index.cpu()].to(self.device)
+        ws = self.G.mapping(z[0], c, update_average=self.G.training)
+        mixed = torch.rand(batch, generator=self.rng, device=self.device) < self.config.style_mixing
+        cutoff = torch.randint(1, self.G.num_ws, (batch,), generator=self.rng, device=self.device)
+        if self.config.style_mixing > 0:
+            beyond = torch.arange(self.G.num_ws, device=self.device) >= cutoff[:, None]
+            ws = torch.where((beyond & mixed[:, None])[:, :, None], self.G.mapping(z[1], c), ws)
+        return ws, c
+
+    def _fakes(self, batch: int) -> tuple[Tensor, Tensor | None]:
+        ws, c = self._fake_latents(batch)
+        return self.G.synthesis(ws, noise_mode="random", generator=self.rng), c
+
+    def _judge(self, images: Tensor, c: Tensor | None) -> Tensor:
+        return self.D(self.augment(images, self.rng), c)
+
+    def _update_generator(self) -> None:
+        self.D.requires_grad_(False)
+        fake, c = self._fakes(self.config.batch)
+        loss = generator_loss(self._judge(fake, c))
+        self._note("loss_g", loss)
+        if self.guide is not None and self.steps % self.config.guide_interval == 0:
+            opinion = self.guide(fake)
+            self._note("guided", (opinion.argmax(1) == c.argmax(1)).float().mean())
+            loss = loss + self.config.guide_weight * self.config.guide_interval * F.cross_entropy(opinion, c)
+        _apply(loss, self.opt_g)
+        self.D.requires_grad_(True)
+
+    def _regularise_path_length(self) -> None:
+        ws, _ = self._fake_latents(max(self.config.batch // 2, 1))
+        images = self.G.synthesis(ws, noise_mode="random", generator=self.rng)
+        noise = torch.randn(images.shape, generator=self.rng, device=self.device)
+        penalty, self.pl_mean = path_length_penalty(path_lengths(images, ws, noise), self.pl_mean)
+        self._note("path_length", self.pl_mean)
+        _apply(penalty.mean() * self.config.pl_weight * self.config.pl_interval, self.opt_g)
+
+    def _update_discriminator(self, real: Tensor, c: Tensor | None) -> None:
+        with torch.no_grad():
+            fake, c_fake = self._fakes(self.config.batch)
+        fake_logits, real_logits = self._judge(fake, c_fake), self._judge(real, c)
+        loss = discriminator_loss(real_logits, fake_logits)
+        self.augment.watch(real_logits)
+        self._note("loss_d", loss)
+        self._note("sign_real", real_logits.sign().mean())
+        self._note("sign_fake", fake_logits.sign().mean())
+        _apply(loss, self.opt_d)
+
+    def _regularise_r1(self, real: Tensor, c: Tensor | None) -> None:
+        real = real.detach().requires_grad_(True)
+        penalty = r1_penalty(real, self._judge(real, c)).mean()
+        self._note("r1", penalty)
+        gamma = self.config.gamma_at(real.shape[-1])
+        _apply(penalty * gamma / 2 * self.config.r1_interval, self.opt_d)
+
+    def _note(self, name: str, value: Tensor) -> None:
+        self.sums.setdefault(name, []).append(value.detach())
+
+    def report(self, seconds: float, rate: float) -> dict[str, Any]:
+        """Means since the last report, for the log and the progress bar."""
+        means = {name: torch.stack(values).mean().item() for name, values in self.sums.items()}
+        self.sums = {}
+        speed = {"seconds": seconds, "images_per_second": rate}
+        return {"kimg": self.images_seen / 1000, **speed, "p": self.augment.p, **means}
+
+    def save(self, out: Path, log_lines: int) -> None:
+        """Write the averaged generator, the discriminator and the state for a resume."""
+        meta = {"images_seen": self.images_seen, "augment_p": self.augment.p}
+        save_generator(out / "generator.safetensors", self.ema, meta)
+        save_discriminator(out / "discriminator.safetensors", self.D, meta)
+        save_snapshot(out / STATE, {**self.state_dict(), "log_lines": log_lines})
+
+    def _parts(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("G", "D", "ema", "opt_g", "opt_d", "augment")}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that changes while training."""
+        state = {name: part.state_dict() for name, part in self._parts().items()}
+        counters = {"images_seen": self.images_seen, "steps": self.steps, "pl_mean": self.pl_mean}
+        return {**state, **counters, "rng": self.rng.get_state(), "sums": self.sums}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict`."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.images_seen, self.steps, self.sums = state["images_seen"], state["steps"], state["sums"]
+        self.pl_mean = state["pl_mean"].to(self.device)
+        self.rng.set_state(state["rng"])
+        self.log_lines = state.get("log_lines", 0)
+        self.order = endless(len(self.pixels), self.config.seed, start=self.images_seen)
+
+
+def lazy_adam(lr: float, interval: int) -> tuple[float, tuple[float, float]]:
+    """Learning rate and betas of an optimiser that also steps once every `interval` for a regulariser.
+
+    Example:
+        >>> lazy_adam(0.002, 4)
+        (0.0016, (0.0, 0.9919919678228657))
+    """
+    share = interval / (interval + 1) if interval else 1.0
+    return lr * share, (0.0, 0.99**share)
+
+
+def _adam(network: nn.Module, lr: float, interval: int) -> torch.optim.Adam:
+    lr, betas = lazy_adam(lr, interval)
+    return torch.optim.Adam(network.parameters(), lr=lr, betas=betas, eps=1e-8, fused=True)
+
+
+def _apply(loss: Tensor, optimiser: torch.optim.Optimizer) -> None:
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    for group in optimiser.param_groups:
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                torch.nan_to_num(parameter.grad, nan=0, posinf=1e5, neginf=-1e5, out=parameter.grad)
+    optimiser.step()
+
+
+def _load_guide(config: GANConfig, device: torch.device) -> nn.Module | None:
+    if not config.guide_weight:
+        return None
+    from histoxplain.models.classifier import load_classifier
+
+    return load_classifier(config.guide).to(device)
+
+
+def _start_from(folder: Path, generator: Generator, discriminator: Discriminator) -> None:
+    pairs = (
+        (generator, load_generator(folder / "generator.safetensors", "cpu"), grow_generator),
+        (discriminator, load_discriminator(folder / "discriminator.safetensors", "cpu"), grow_discriminator),
+    )
+    for network, source, grow in pairs:
+        if network.img_resolution == source.img_resolution:
+            fresh = transfer(network, source)
+        elif network.img_resolution == 2 * source.img_resolution:
+            fresh = grow(network, source)
+        else:
+            sizes = f"{network.img_resolution} or {network.img_resolution // 2} px"
+            raise InputError(f"`start_from` must hold networks of {sizes}, got {source.img_resolution} px in {folder}.")
+        if fresh:
+            print(f"{type(network).__name__}: starting fresh with {', '.join(fresh)}")

@@ -1,0 +1,77 @@
+"""Losses of StyleGAN2: non-saturating logistic, R1 and path length."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def generator_loss(fake_logits: Tensor) -> Tensor:
+    """Non-saturating logistic loss of the generator (Goodfellow et al., 2014), mean over the batch.
+
+    Example:
+        >>> generator_loss(torch.zeros(2, 1))
+        tensor(0.6931)
+    """
+    return F.softplus(-fake_logits).mean()
+
+
+def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Logistic loss of the discriminator, mean over the batch.
+
+    Example:
+        >>> discriminator_loss(torch.zeros(2, 1), torch.zeros(2, 1))
+        tensor(1.3863)
+    """
+    return F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
+
+
+def r1_penalty(real: Tensor, real_logits: Tensor) -> Tensor:
+    """Squared gradient of the logit with respect to each real image (Mescheder et al., 2018), shape `(N,)`.
+
+    Args:
+        real: images `(N, C, H, W)` that require a gradient.
+        real_logits: the discriminator's opinion of them.
+
+    Example:
+        >>> x = torch.ones(1, 1, 2, 2, requires_grad=True)
+        >>> r1_penalty(x, (3 * x).sum())
+        tensor([36.])
+    """
+    (gradient,) = torch.autograd.grad(real_logits.sum(), real, create_graph=True)
+    return gradient.float().square().sum([1, 2, 3])
+
+
+def path_lengths(images: Tensor, ws: Tensor, noise: Tensor) -> Tensor:
+    """How far an image moves when w does (Karras et al., 2020), shape `(N,)`.
+
+    Args:
+        images: `(N, C, H, W)`, made from `ws`.
+        ws: latents `(N, num_ws, w_dim)` that require a gradient.
+        noise: standard normal, like `images`.
+    """
+    direction = noise / sqrt(images.shape[2] * images.shape[3])
+    (gradient,) = torch.autograd.grad((images * direction).sum(), ws, create_graph=True)
+    return gradient.square().sum(2).mean(1).sqrt()
+
+
+def path_length_penalty(lengths: Tensor, mean: Tensor, decay: float = 0.01) -> tuple[Tensor, Tensor]:
+    """Squared distance of path lengths from their running mean.
+
+    Args:
+        lengths: of `path_lengths`, shape `(N,)`.
+        mean: running mean so far, a scalar.
+        decay: how fast the mean moves.
+
+    Returns:
+        The penalty `(N,)`, whose gradient flows through the moved mean too, and the moved mean.
+
+    Example:
+        >>> path_length_penalty(torch.tensor([2.0]), torch.tensor(0.0))
+        (tensor([3.9204]), tensor(0.0200))
+    """
+    moved = mean.lerp(lengths.mean(), decay)
+    return (lengths - moved).square(), moved.detach()

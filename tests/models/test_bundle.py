@@ -1,0 +1,69 @@
+import json
+
+import pytest
+import torch
+
+import histoxplain as hx
+from histoxplain import InputError
+from histoxplain.models import (
+    Classifier,
+    ClassifierConfig,
+    Generator,
+    GeneratorConfig,
+    save_classifier,
+    save_generator,
+    write_bundle,
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("checkpoints") / "toy"
+    torch.manual_seed(0)
+    config = GeneratorConfig(
+        resolution=16, z_dim=8, w_dim=8, c_dim=2, channel_base=128, channel_max=8, mapping_layers=2
+    )
+    save_generator(path / "generator.safetensors", Generator(config, ("healthy", "ill")))
+    classifier = Classifier(
+        ClassifierConfig(class_names=("healthy", "ill"), architecture="squeezenet1_1", resolution=32)
+    )
+    save_classifier(path / "classifier.safetensors", classifier)
+    files = {"generator": "generator.safetensors", "classifier": "classifier.safetensors"}
+    return write_bundle(path, "toy", files, licence="CC0")
+
+
+def test_loads_by_path_and_by_name(folder, monkeypatch):
+    bundle = hx.load_bundle(folder, device="cpu")
+    assert (bundle.class_names, bundle.resolution, bundle.oracle) == (("healthy", "ill"), 16, None)
+    assert "CC0" in repr(bundle)
+    monkeypatch.setenv("HISTOXPLAIN_CHECKPOINTS", str(folder.parent))
+    assert hx.load_bundle("toy", device="cpu").path == folder
+    x = bundle.generator(torch.zeros(2, 8), torch.eye(2))
+    assert bundle.classifier(x).shape == (2, 2)
+
+
+def test_unknown_name_says_the_nearest(folder, monkeypatch):
+    monkeypatch.setenv("HISTOXPLAIN_CHECKPOINTS", str(folder.parent))
+    with pytest.raises(InputError, match="nearest valid is 'toy'"):
+        hx.load_bundle("toyy")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", json.dumps({"format": "other", "files": {}})])
+def test_damaged_description(folder, tmp_path, content):
+    (tmp_path / "bundle.json").write_text(content)
+    with pytest.raises(InputError, match=r"bundle\.json"):
+        hx.load_bundle(tmp_path)
+
+
+def test_truncated_generator(folder, tmp_path):
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    whole = (folder / "generator.safetensors").read_bytes()
+    (tmp_path / "generator.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="whole safetensors file"):
+        hx.load_bundle(tmp_path)
+
+
+def test_write_bundle_wants_its_files(tmp_path):
+    with pytest.raises(InputError, match=r"got a\.safetensors"):
+        write_bundle(tmp_path, "x", {"generator": "a.safetensors", "classifier": "b.safetensors"})

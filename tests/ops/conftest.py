@@ -1,0 +1,41 @@
+"""Fixtures of the reference implementation: inputs, outputs, first and second gradients."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session")
+def op_fixtures(shared):
+    folder = shared / "fixtures" / "stylegan2"
+    index = json.loads((folder / "index.json").read_text())
+
+    def load(name):
+        arrays = {key: torch.tensor(value) for key, value in np.load(folder / f"ops/{name}.npz").items()}
+        return index[f"ops/{name}.npz"]["meta"], arrays
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def check_gradients():
+    """Compare `f(*inputs)` with a fixture: value, gradients, and the gradients of the gradients."""
+
+    def check(f, inputs, arrays, atol=1e-5):
+        inputs = [x.clone().requires_grad_() for x in inputs]
+        dy = arrays["dy"].clone().requires_grad_()
+        y = f(*inputs)
+        torch.testing.assert_close(y, arrays["y"], atol=atol, rtol=1e-5)
+        first = torch.autograd.grad(y, inputs, dy, create_graph=True)
+        for i, gradient in enumerate(first):
+            torch.testing.assert_close(gradient, arrays[f"g{i}"], atol=atol, rtol=1e-5)
+        weighted = sum((gradient * arrays[f"v{i}"]).sum() for i, gradient in enumerate(first))
+        second = torch.autograd.grad(weighted, [*inputs, dy], allow_unused=True)
+        for i, gradient in enumerate(second):
+            expected = arrays[f"gg{i}"] if i < len(inputs) else arrays["ggy"]
+            got = torch.zeros_like(expected) if gradient is None else gradient
+            torch.testing.assert_close(got, expected, atol=2 * atol, rtol=1e-5)
+
+    return check

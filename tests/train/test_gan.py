@@ -1,0 +1,161 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from histoxplain import InputError
+from histoxplain.data import prepare
+from histoxplain.models import load_discriminator, load_generator
+from histoxplain.train.config_gan import GANConfig
+from histoxplain.train.gan import GANTraining, train_gan
+
+TINY = {
+    "batch": 4,
+    "channel_base": 64,
+    "channel_max": 8,
+    "z_dim": 8,
+    "w_dim": 8,
+    "device": "cpu",
+    "precision": "float32",
+    "r1_interval": 2,
+    "pl_interval": 3,
+    "augment_p": 0.3,
+    "mirror": True,
+    "quarter_turns": True,
+}
+
+
+@pytest.fixture(scope="module")
+def colours():
+    """Two classes that differ in colour alone."""
+    draw = np.random.default_rng(0)
+    pixels = draw.integers(0, 60, (40, 3, 16, 16))
+    labels = np.arange(40) % 2
+    pixels[labels == 0, 0] += 180
+    pixels[labels == 1, 2] += 180
+    return torch.tensor(pixels, dtype=torch.uint8), labels
+
+
+@pytest.fixture(scope="module")
+def data(colours, tmp_path_factory):
+
+    from histoxplain.data import (
+        LMDBWriter,  # noqa: F401  (the format is that room's business)
+    )
+
+    folder = tmp_path_factory.mktemp("colours")
+    for i, (pixels, label) in enumerate(zip(*colours)):
+        place = folder / "images" / f"class{label}"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(place / f"{i}.png")
+    prepare(folder / "images", folder / "data.lmdb", resolution=16)
+    return folder / "data.lmdb"
+
+
+def test_same_seed_same_weights(colours):
+    runs = []
+    for _ in range(2):
+        training = GANTraining(*colours, ("red", "blue"), GANConfig(**TINY))
+        for _ in range(4):
+            training.step()
+        runs.append(training.G.state_dict())
+    assert all(torch.equal(runs[0][name], runs[1][name]) for name in runs[0])
+
+
+def test_a_resumed_training_ends_with_the_same_weights(colours, tmp_path):
+    config = GANConfig(**TINY)
+    whole = GANTraining(*colours, ("red", "blue"), config)
+    for _ in range(9):
+        whole.step()
+    first = GANTraining(*colours, ("red", "blue"), config)
+    for _ in range(5):
+        first.step()
+    first.save(tmp_path, log_lines=0)
+    second = GANTraining(*colours, ("red", "blue"), config)
+    second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    for _ in range(4):
+        second.step()
+    for network in ("G", "D", "ema"):
+        expected, got = (getattr(training, network).state_dict() for training in (whole, second))
+        assert all(torch.equal(expected[name], got[name]) for name in expected), network
+    assert second.augment.p == whole.augment.p
+    assert torch.equal(second.pl_mean, whole.pl_mean)
+
+
+def test_augmentation_reaches_discriminator_and_generator(colours):
+    training = GANTraining(*colours, ("red", "blue"), GANConfig(**TINY))
+    seen = []
+    pipe, training.augment.pipe.forward = training.augment.pipe.forward, None
+    training.augment.pipe.forward = lambda *a, **k: seen.append(len(a[0])) or pipe(*a, **k)
+    training.step()
+    assert len(seen) == 4  # fakes for G, fakes and reals for D, reals for R1
+
+
+def test_it_learns_the_colour_of_a_class(colours):
+    config = GANConfig(**{**TINY, "augment": "none", "lr": 0.01, "batch": 8, "pl_weight": 0, "gamma": 0.05})
+    training = GANTraining(*colours, ("red", "blue"), config)
+    for _ in range(60):
+        training.step()
+    with torch.no_grad():
+        means = [training.ema(torch.randn(16, 8), torch.eye(2)[[k] * 16]).mean([0, 2, 3]) for k in (0, 1)]
+    assert means[0][0] - means[0][2] > means[1][0] - means[1][2] + 0.3
+
+
+def test_train_gan_writes_a_run_and_resumes(data, tmp_path):
+    config = GANConfig(**{**TINY, "kimg": 0.016, "snapshot_kimg": 0.008, "tick_kimg": 0.008})
+    path = train_gan(data, tmp_path / "run", config, quiet=True)
+    lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert [line["kimg"] for line in lines] == [0.008, 0.016]
+    assert all(0 <= line["p"] <= 1 for line in lines)
+    G, D = load_generator(path), load_discriminator(tmp_path / "run/discriminator.safetensors")
+    assert (G.c_dim, G.class_names, D.c_dim) == (2, ("class0", "class1"), 2)
+    assert list((tmp_path / "run").glob("samples-*.png"))
+    with pytest.raises(InputError, match="--resume"):
+        train_gan(data, tmp_path / "run", config, quiet=True)
+    longer = GANConfig(**{**TINY, "kimg": 0.024, "snapshot_kimg": 0.008, "tick_kimg": 0.008})
+    train_gan(data, tmp_path / "run", longer, resume=True, quiet=True)
+    assert len((tmp_path / "run/log.jsonl").read_text().splitlines()) == 3
+
+
+def test_interrupt_leaves_a_state_to_resume(data, tmp_path, monkeypatch):
+    steps = []
+
+    def stop(self):
+        steps.append(1)
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+        return step(self)
+
+    step = GANTraining.step
+    monkeypatch.setattr(GANTraining, "step", stop)
+    config = GANConfig(**{**TINY, "kimg": 0.04})
+    with pytest.raises(KeyboardInterrupt):
+        train_gan(data, tmp_path / "run", config, quiet=True)
+    assert torch.load(tmp_path / "run/state.pt", weights_only=True)["images_seen"] == 8
+
+
+def test_starts_from_half_the_resolution(data, colours, tmp_path, capsys):
+    settings = {**TINY, "channel_base": 256, "kimg": 0.004}
+    train_gan(data, tmp_path / "small", GANConfig(**settings), quiet=True)
+    double = torch.nn.functional.interpolate(colours[0].float(), scale_factor=2).to(torch.uint8)
+    grown = GANTraining(
+        double, colours[1], ("class0", "class1"), GANConfig(**settings, start_from=str(tmp_path / "small"))
+    )
+    assert grown.G.img_resolution == 32
+    assert "starting fresh with synthesis.b32" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"batch": 6}, "divide the batch"),
+        ({"augment_p": 2}, r"`augment_p` must lie in \[0, 1\]"),
+        ({"guide_weight": 1.0}, "`guide`"),
+        ({"kimg": 0}, "`kimg`"),
+    ],
+)
+def test_bad_settings(settings, says):
+    with pytest.raises(InputError, match=says):
+        GANConfig(**settings)
