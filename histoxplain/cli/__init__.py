@@ -20,6 +20,8 @@ VERBS = {
     "predict": ("histoxplain.cli.predict", "classify images into a CSV file"),
     "explain": ("histoxplain.cli.explain", "show what would change the classifier's mind about images"),
     "evaluate": ("histoxplain.cli.evaluate", "measure an explanation method on real images"),
+    "measure": ("histoxplain.cli.measure", "measure how real and how right a bundle's samples are"),
+    "bundle": ("histoxplain.cli.bundle", "put a generator and its classifiers into one folder with a model card"),
     "lab": ("histoxplain.cli.lab", "open the notebooks in JupyterLab"),
 }
 QUESTION = "What would this tissue have to look like for the classifier to change its mind?"

@@ -1,0 +1,167 @@
+"""Put a generator, the classifier it explains and an independent oracle into one folder that loads by name.
+
+The folder receives the checkpoints, samples.png (one row a class), bundle.json, and a model card in README.md with the
+settings of the trainings and the figures that are given.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import Positional, arg
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from histoxplain.models import Checkpoint
+
+
+@dataclass(frozen=True)
+class Command:
+    """Options of `histoxplain bundle`."""
+
+    out: Annotated[Positional[Path], arg(metavar="OUT")]
+    """The bundle's folder, say checkpoints/NAME; its last part becomes the name."""
+    generator: Path
+    """Generator checkpoint, RUN/generator.safetensors."""
+    classifier: Path
+    """Classifier checkpoint, RUN/classifier.safetensors."""
+    oracle: Path | None = None
+    """Independently trained classifier of the same classes, to judge explanations."""
+    title: str = ""
+    """What the bundle shows, in a few words."""
+    data: str = ""
+    """The data it was trained on: name, source, split."""
+    licence: str = ""
+    """Terms of that data."""
+    figures: tuple[Path, ...] = ()
+    """JSON files of `histoxplain measure` and `histoxplain evaluate` to put on the card."""
+    half: bool = True
+    """Store weights in half precision."""
+
+    def __call__(self) -> None:
+        """Write the folder."""
+        print(f"bundle -> {make_bundle(self)}")
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One checkpoint on its way into the bundle: its `role`, the `file` it comes from and what that holds."""
+
+    role: str
+    file: Path
+    checkpoint: Checkpoint
+    run: dict[str, Any] = field(default_factory=dict)
+
+
+def make_bundle(command: Command) -> Path:
+    """Copy the checkpoints, draw samples, write `bundle.json` and the card."""
+    from histoxplain._checks import check_exists
+    from histoxplain.models import load_bundle, save_checkpoint, write_bundle
+
+    wanted = {"generator": command.generator, "classifier": command.classifier, "oracle": command.oracle}
+    parts = [read_part(role, check_exists(role, file)) for role, file in wanted.items() if file is not None]
+    figures = {path.stem: json.loads(check_exists("figures", path).read_text()) for path in command.figures}
+    for part in parts:
+        kept = part.checkpoint
+        state = {name: smaller(tensor) if command.half else tensor for name, tensor in kept.state.items()}
+        save_checkpoint(file_of(command, part), state, kind=kept.kind, config=kept.config, meta=kept.meta)
+    files = {part.role: file_of(command, part).name for part in parts}
+    about = {"title": command.title, "data": command.data, "licence": command.licence, "figures": figures}
+    write_bundle(command.out, command.out.name, files, **about)
+    draw_samples(load_bundle(command.out), command.out / "samples.png")
+    write_card(command, parts, figures)
+    return command.out
+
+
+def read_part(role: str, file: Path) -> _Part:
+    """Read a checkpoint and, where they lie beside it, its training's settings and figures."""
+    from histoxplain.models import load_checkpoint
+
+    kinds = {"generator": "stylegan2.generator"}
+    run = {}
+    for name in ("config", "metrics"):
+        beside = file.with_name(f"{name}.json")
+        if beside.exists():
+            run[name] = json.loads(beside.read_text(encoding="utf-8"))
+    return _Part(role, file, load_checkpoint(file, kinds.get(role, "classifier")), run)
+
+
+def file_of(command: Command, part: _Part) -> Path:
+    """Where a part lies in the bundle."""
+    return command.out / f"{part.role}.safetensors"
+
+
+def smaller(tensor: Tensor) -> Tensor:
+    """Floating-point tensors in half precision, others as they are."""
+    return tensor.half() if tensor.is_floating_point() else tensor
+
+
+def draw_samples(bundle: Any, path: Path) -> None:
+    """Write a grid of samples, one row a class."""
+    from PIL import Image
+
+    from histoxplain._atomic import replacing
+    from histoxplain.train.samples import sample_grid
+
+    grid = sample_grid(bundle.generator)
+    picture = grid[0] if len(grid) == 1 else grid.permute(1, 2, 0)
+    with replacing(path) as part:
+        Image.fromarray(picture.numpy()).save(part, format="PNG")
+
+
+def write_card(command: Command, parts: list[_Part], figures: dict[str, Any]) -> None:
+    """Write the model card."""
+    from histoxplain._atomic import replacing
+
+    facts = {"Data": command.data, "Terms of the data": command.licence}
+    lines = [f"# {command.title or command.out.name}", "", "![Samples, one row a class](samples.png)", ""]
+    lines += ["For research only: not a medical device, and no basis for a diagnosis.", ""]
+    lines += [f"- **{name}**: {value}" for name, value in facts.items() if value]
+    for part in parts:
+        lines += ["", f"## {part.role.capitalize()}", "", *describe(part)]
+    for name, values in figures.items():
+        lines += ["", f"## Measured: {name}", "", *table(values)]
+    with replacing(command.out / "README.md") as beside:
+        beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def describe(part: _Part) -> list[str]:
+    """What a checkpoint is and how it was made, as lines of Markdown."""
+    settings = {k: v for k, v in part.checkpoint.config.items() if v is not None}
+    lines = ["Network: " + ", ".join(f"{name} {value}" for name, value in settings.items()) + "."]
+    seen = part.checkpoint.meta.get("images_seen")
+    if seen:
+        lines += ["", f"Images seen in training: {seen:,}."]
+    if "config" in part.run:
+        hidden = ("data", "device", "guide", "start_from")
+        shown = {k: v for k, v in part.run["config"].items() if v is not None and k not in hidden}
+        lines += ["", "Training: " + ", ".join(f"{name} {value}" for name, value in shown.items()) + "."]
+    test = (part.run.get("metrics") or {}).get("test")
+    if test:
+        lines += ["", f"On {test['images']} test images: " + ", ".join(f"{k} {v}" for k, v in flat(test)) + "."]
+    return lines
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Names and values of a nested dictionary, numbers to four digits; lists are left out.
+
+    Example:
+        >>> flat({"a": 1, "b": {"c": 0.123456}})
+        [('a', '1'), ('b, c', '0.1235')]
+    """
+    rows = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            rows += flat(value, f"{prefix}{name}, ")
+        elif not isinstance(value, list):
+            rows.append((f"{prefix}{name}", f"{value:.4g}" if isinstance(value, float) else str(value)))
+    return rows
+
+
+def table(values: dict[str, Any]) -> list[str]:
+    """A nested dictionary as a Markdown table."""
+    return ["| | |", "|---|---|", *(f"| {name.replace('_', ' ')} | {value} |" for name, value in flat(values))]

@@ -1,0 +1,84 @@
+import json
+
+import pytest
+import torch
+
+from histoxplain.cli import main
+from histoxplain.models import (
+    Classifier,
+    ClassifierConfig,
+    Generator,
+    GeneratorConfig,
+    load_bundle,
+    save_classifier,
+    save_generator,
+)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A bundle of a random generator and two random classifiers, made by the verb."""
+    folder = tmp_path_factory.mktemp("bundle")
+    torch.manual_seed(0)
+    config = GeneratorConfig(resolution=16, z_dim=8, w_dim=8, c_dim=2, channel_base=128, channel_max=8)
+    save_generator(folder / "run/generator.safetensors", Generator(config, ("healthy", "ill")), {"images_seen": 12345})
+    (folder / "run/config.json").write_text(json.dumps({"batch": 8, "data": "secret/place"}))
+    for seed, name in enumerate(("classifier", "oracle")):
+        torch.manual_seed(seed)
+        settings = {"class_names": ("healthy", "ill"), "architecture": "squeezenet1_1", "resolution": 32}
+        save_classifier(folder / f"{name}/classifier.safetensors", Classifier(ClassifierConfig(**settings)))
+    (folder / "quality.json").write_text(json.dumps({"samples": 4, "classifier_agreement": {"all": 0.51234}}))
+    command = ["bundle", folder / "toy", "--generator", folder / "run/generator.safetensors"]
+    command += ["--classifier", folder / "classifier/classifier.safetensors"]
+    command += ["--oracle", folder / "oracle/classifier.safetensors", "--title", "Toy tissue", "--licence", "CC0"]
+    command += ["--figures", folder / "quality.json"]
+    assert main([str(word) for word in command]) == 0
+    return folder
+
+
+def test_the_bundle_loads_and_half_precision_does_no_harm(made):
+    bundle = load_bundle(made / "toy", device="cpu", precision="float32")
+    assert bundle.name == "toy"
+    assert bundle.oracle is not None
+    assert bundle.info["licence"] == "CC0"
+    torch.manual_seed(0)
+    config = GeneratorConfig(resolution=16, z_dim=8, w_dim=8, c_dim=2, channel_base=128, channel_max=8)
+    whole = Generator(config)
+    z, c = torch.randn(4, 8), torch.eye(2)[[0, 1, 0, 1]]
+    with torch.no_grad():
+        assert (whole(z, c) - bundle.generator(z, c)).abs().max() < 0.02 * whole(z, c).std()
+
+
+def test_the_card_tells_figures_and_terms_but_no_paths(made):
+    card = (made / "toy/README.md").read_text()
+    assert "# Toy tissue" in card
+    assert "CC0" in card
+    assert "12,345" in card
+    assert "| classifier agreement, all | 0.5123 |" in card
+    assert "secret" not in card
+    assert (made / "toy/samples.png").stat().st_size > 100
+
+
+def test_measure_counts_what_the_classifiers_say(made, capsys, tmp_path):
+    out = tmp_path / "figures.json"
+    command = ["measure", "--bundle", str(made / "toy"), "--count", "8", "--out", str(out)]
+    assert main(command) == 0
+    figures = json.loads(out.read_text())
+    assert figures == json.loads(capsys.readouterr().out)
+    assert figures["samples"] == 8
+    by_class = figures["classifier_agreement"]
+    assert by_class["all"] == pytest.approx((by_class["healthy"] + by_class["ill"]) / 2)
+    assert 0 <= figures["oracle_agreement"]["all"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["measure", "--bundle", "nowhere"], "`bundle`"),
+        (["measure", "nowhere.lmdb"], "`data`"),
+        (["measure", "--count", "1"], "`count`"),
+        (["bundle", "x", "--generator", "a.safetensors", "--classifier", "b.safetensors"], "`generator`"),
+    ],
+)
+def test_bad_input(words, says, refused):
+    assert says in refused(*words)
