@@ -30,6 +30,8 @@ class GANConfig:
     """Length of the intermediate latent."""
     mapping_layers: int = 2
     """Fully connected layers from z to w."""
+    use_noise: bool = True
+    """Give layers noise of their own. Without it every detail answers to the latent, which inversion needs."""
     conv_clamp: float | None = None
     """Limit of activations; 256 in the reference's reduced-precision layers."""
     mbstd_group: int = 4

@@ -138,6 +138,7 @@ class GANTraining:
             "conv_clamp": config.conv_clamp,
         }
         latent = {"z_dim": config.z_dim, "w_dim": config.w_dim, "mapping_layers": config.mapping_layers}
+        latent["use_noise"] = config.use_noise
         generator = Generator(GeneratorConfig(**shared, **latent), self.class_names)
         group = min(config.mbstd_group, config.batch)
         discriminator = Discriminator(DiscriminatorConfig(**shared, mbstd_group_size=group), self.class_names)
