@@ -78,6 +78,8 @@ class GANConfig:
     """Of the convolutions; "auto" is bfloat16 where the machine multiplies it natively."""
     device: str = "auto"
     """"auto", "cpu", "cuda", ..."""
+    wandb: bool = False
+    """Send the log to Weights & Biases too; WANDB_MODE=offline keeps it on this machine."""
 
     def __post_init__(self) -> None:
         for name in ("batch", "z_dim", "w_dim", "mapping_layers", "mbstd_group", "guide_interval"):

@@ -29,7 +29,7 @@ from histoxplain.train.ada import AdaptiveAugment
 from histoxplain.train.config_gan import GANConfig
 from histoxplain.train.ema import ema_beta, update_ema
 from histoxplain.train.grow import grow_discriminator, grow_generator, transfer
-from histoxplain.train.loop import STATE, JsonLog, open_run, progress, save_snapshot
+from histoxplain.train.loop import STATE, JsonLog, open_run, progress, save_snapshot, start_wandb
 from histoxplain.train.losses import (
     discriminator_loss,
     generator_loss,
@@ -40,7 +40,7 @@ from histoxplain.train.losses import (
 from histoxplain.train.sampler import endless
 from histoxplain.train.samples import save_samples
 
-CHANGEABLE = ("kimg", "snapshot_kimg", "tick_kimg", "device", "precision", "data")
+CHANGEABLE = ("kimg", "snapshot_kimg", "tick_kimg", "device", "precision", "data", "wandb")
 
 
 def train_gan(data: str | Path, out: str | Path, config: GANConfig, resume: bool = False, quiet: bool = False) -> Path:
@@ -66,13 +66,17 @@ def train_gan(data: str | Path, out: str | Path, config: GANConfig, resume: bool
     training = GANTraining(source.pixels(), source.labels, source.class_names, config)
     if state is not None:
         training.load_state_dict(state)
-    log = JsonLog(Path(out) / "log.jsonl", keep=training.log_lines)
+    tracker = start_wandb(out, asdict(config)) if config.wandb else None
+    log = JsonLog(Path(out) / "log.jsonl", training.log_lines, tracker)
     with progress(int(config.kimg * 1000), training.images_seen, "train gan", "img", quiet) as bar:
         try:
             _run(training, Path(out), log, bar)
         except KeyboardInterrupt:
             training.save(Path(out), log.lines)
             raise
+        finally:
+            if tracker is not None:
+                tracker.finish()
     return Path(out) / "generator.safetensors"
 
 

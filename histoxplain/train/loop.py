@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from histoxplain._atomic import replacing
 from histoxplain._checks import InputError, check_exists
+from histoxplain._optional import require
 
 STATE = "state.pt"
 
@@ -103,10 +104,11 @@ class JsonLog:
         path: the file `RUN/log.jsonl`.
         keep: how many lines of an interrupted training to keep; later ones are cut off, so that a resumed log reads
             like an uninterrupted one. A snapshot stores `log.lines` for this.
+        tracker: of `start_wandb`; gets every line too.
     """
 
-    def __init__(self, path: str | Path, keep: int = 0) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path, keep: int = 0, tracker: Any | None = None) -> None:
+        self.path, self.tracker = Path(path), tracker
         self.path.parent.mkdir(parents=True, exist_ok=True)
         lines = self.path.read_text(encoding="utf-8").splitlines()[:keep] if keep and self.path.exists() else []
         with replacing(self.path) as part:
@@ -119,6 +121,19 @@ class JsonLog:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(rounded) + "\n")
         self.lines += 1
+        if self.tracker is not None:
+            self.tracker.log(rounded)
+
+
+def start_wandb(out: str | Path, config: Mapping[str, Any]) -> Any:
+    """Begin a Weights & Biases run for a training; with `WANDB_MODE=offline` it stays in the folder `out`.
+
+    Raises:
+        ImportError: if wandb is not installed, with the command that installs it.
+    """
+    wandb = require("wandb", extra="wandb")
+    Path(out).mkdir(parents=True, exist_ok=True)
+    return wandb.init(project="histoxplain", name=Path(out).name, dir=str(out), config=dict(config), resume="allow")
 
 
 def progress(total: int, done: int = 0, what: str = "", unit: str = "step", quiet: bool = False) -> tqdm:

@@ -147,6 +147,15 @@ def test_starts_from_half_the_resolution(data, colours, tmp_path, capsys):
     assert "starting fresh with synthesis.b32" in capsys.readouterr().out
 
 
+def test_wandb_offline_keeps_its_files_in_the_run(data, tmp_path, monkeypatch):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    config = GANConfig(**{**TINY, "kimg": 0.008, "wandb": True})
+    train_gan(data, tmp_path / "run", config, quiet=True)
+    assert list((tmp_path / "run/wandb").glob("offline-run-*/*.wandb"))
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
