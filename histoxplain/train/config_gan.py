@@ -60,6 +60,8 @@ class GANConfig:
     """Flip real images left-right at random."""
     quarter_turns: bool = False
     """Turn real images by quarter turns at random; tissue has no up."""
+    layout_weight: float = 0.0
+    """Weight of `layout_correlation` in the generator's loss, against one layout in many colours; 0 leaves it out."""
     guide_weight: float = 0.0
     """Weight of a classifier's cross-entropy in the generator's loss (as in StylEx training); 0 leaves it out."""
     guide_interval: int = 4

@@ -33,6 +33,7 @@ from histoxplain.train.loop import STATE, JsonLog, open_run, progress, save_snap
 from histoxplain.train.losses import (
     discriminator_loss,
     generator_loss,
+    layout_correlation,
     path_length_penalty,
     path_lengths,
     r1_penalty,
@@ -207,6 +208,10 @@ class GANTraining:
         fake, c = self._fakes(self.config.batch)
         loss = generator_loss(self._judge(fake, c))
         self._note("loss_g", loss)
+        if self.config.layout_weight:
+            alike = layout_correlation(fake)
+            self._note("layout", alike)
+            loss = loss + self.config.layout_weight * alike
         if self.guide is not None and self.steps % self.config.guide_interval == 0:
             opinion = self.guide(fake)
             self._note("guided", (opinion.argmax(1) == c.argmax(1)).float().mean())

@@ -45,6 +45,28 @@ def r1_penalty(real: Tensor, real_logits: Tensor) -> Tensor:
     return gradient.float().square().sum([1, 2, 3])
 
 
+def layout_correlation(images: Tensor, side: int = 32) -> Tensor:
+    """How alike the layouts of a batch are: the mean squared correlation of brightness between different images.
+
+    Independent images give nearly 0, one layout in many colours 1. A young StyleGAN varies colour long before it
+    varies layout; this term makes it vary both.
+
+    Args:
+        images: `(N, C, H, W)`, N at least 2.
+        side: images are compared at this size at most, in pixels.
+
+    Example:
+        >>> stripes = torch.tensor([[1.0, -1.0], [1.0, -1.0]]).expand(3, 1, 2, 2)
+        >>> layout_correlation(stripes), layout_correlation(torch.stack([stripes[0], stripes[0].mT]))
+        (tensor(1.), tensor(0.))
+    """
+    x = images.float().mean(1, keepdim=True)
+    x = F.avg_pool2d(x, max(x.shape[-1] // side, 1)).flatten(1)
+    x = F.normalize(x - x.mean(1, keepdim=True), dim=1)
+    n = len(x)
+    return ((x @ x.T).square().sum() - n) / (n * (n - 1))
+
+
 def path_lengths(images: Tensor, ws: Tensor, noise: Tensor) -> Tensor:
     """How far an image moves when w does (Karras et al., 2020), shape `(N,)`.
 

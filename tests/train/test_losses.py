@@ -8,7 +8,13 @@ from histoxplain.models import Discriminator, DiscriminatorConfig, Generator, Ge
 from histoxplain.train.ada import next_p
 from histoxplain.train.ema import ema_beta, update_ema
 from histoxplain.train.gan import lazy_adam
-from histoxplain.train.losses import generator_loss, path_length_penalty, path_lengths, r1_penalty
+from histoxplain.train.losses import (
+    generator_loss,
+    layout_correlation,
+    path_length_penalty,
+    path_lengths,
+    r1_penalty,
+)
 from histoxplain.train.sampler import endless
 
 
@@ -133,3 +139,10 @@ def test_ema_moves_parameters_and_copies_buffers():
     update_ema(average, current, 0.75)
     assert average.weight.tolist() == [0.25, 0.25]
     assert average.running_mean.tolist() == [3, 3]
+
+
+def test_layout_correlation_of_independent_noise_is_small(rng):
+    noise = torch.randn(16, 3, 32, 32, generator=rng)
+    assert layout_correlation(noise) < 0.003
+    one_layout = noise[:1] * torch.rand(16, 3, 1, 1, generator=rng).add(0.5) + torch.rand(16, 3, 1, 1, generator=rng)
+    assert layout_correlation(one_layout) > 0.8
