@@ -39,47 +39,69 @@ class Arrival:
         """The step taken, `(num_ws, w_dim)`."""
         return self.alpha * self.move.step
 
+    @property
+    def gain(self) -> float:
+        """How much of the image's detail is left."""
+        return self.move.gain(self.alpha)
+
 
 class Goal:
-    """How far latents are past the goal: a `search.Score`.
+    """How far points are past the goal: a `search.Score`.
 
-    The image as it will be saved must be the target with `threshold`; if it is, it must also keep `confidence` on
-    average over turned, mirrored and shifted views.
+    A point is a W+ latent with one more row, which holds how much of the image's detail is left. The image as it will
+    be saved must be the target with `threshold`; if it is, it must also keep the image's confidence on average over
+    turned, mirrored and shifted views.
 
     Args:
         bundle: the networks.
-        targets: the class asked of every row, `(N,)`.
+        starts: the images.
+        owner: which image each row belongs to, `(N,)`.
         threshold: of the saved image.
-        confidence: of the views, on average, `(N,)`.
+        confidences: of the views on average, one an image.
     """
 
-    def __init__(self, bundle: Bundle, targets: Tensor, threshold: float, confidence: Tensor) -> None:
-        self.bundle, self.targets, self.threshold, self.confidence = bundle, targets, threshold, confidence
+    def __init__(
+        self, bundle: Bundle, starts: list[Start], owner: Tensor, threshold: float, confidences: Sequence[float]
+    ) -> None:
+        self.bundle, self.starts, self.owner, self.threshold = bundle, starts, owner, threshold
+        self.confidences = torch.tensor(confidences)
+        self.targets = torch.tensor([start.target for start in starts])
 
     @torch.no_grad()
-    def __call__(self, ws: Tensor, rows: Tensor) -> Tensor:
-        """`(n, num_ws, w_dim)` and which targets they belong to: the margin, `(n,)`, >= 0 where arrived."""
-        return torch.cat(
-            [self.of(draw(self.bundle.generator, a), b) for a, b in zip(ws.split(BATCH), rows.split(BATCH))]
-        )
+    def __call__(self, points: Tensor, rows: Tensor) -> Tensor:
+        """`(n, num_ws + 1, w_dim)` and the rows they belong to: the margin, `(n,)`, >= 0 where arrived."""
+        pieces = zip(points.split(BATCH), rows.split(BATCH))
+        return torch.cat([self.of(self.draw(some, mine), mine) for some, mine in pieces])
+
+    def draw(self, points: Tensor, rows: Tensor) -> Tensor:
+        """The images at points, `(n, C, H, W)`, unclamped."""
+        details = [self.starts[i].detail for i in self.owner[rows].tolist()]
+        if not details or details[0] is None:
+            return draw(self.bundle.generator, points[:, :-1])
+        gain = points[:, -1, :1, None, None].clamp(0, 1)
+        return draw(self.bundle.generator, points[:, :-1], gain * torch.stack(details))
 
     def of(self, x: Tensor, rows: Tensor) -> Tensor:
-        """The same for images."""
+        """The margin of images."""
         x = quantised(x).contiguous(memory_format=torch.channels_last)  # a third faster through convolutions
-        target = self.targets[rows][:, None].to(x.device)
-        p = self.bundle.classifier.probabilities(x).float()
+        classify, owner = self.bundle.classifier.probabilities, self.owner[rows]
+        target = self.targets[owner][:, None].to(x.device)
+        p = classify(x).float()
         others = p.scatter(1, target, 0.0).amax(1)
         score = p.gather(1, target)[:, 0] - others.clamp_min(self.threshold)
         good = torch.nonzero(score >= 0).flatten()
         if len(good):
-            kept = [self.bundle.classifier.probabilities(moved(x[good], *view)).float() for view in FIXED[1:]]
-            mean = torch.stack([p[good], *kept]).mean(0).gather(1, target[good])[:, 0]
-            score[good] = mean - self.confidence[rows].to(mean)[good]
+            views = [p[good], *(classify(moved(x[good], *view)).float() for view in FIXED[1:])]
+            mean = torch.stack(views).mean(0).gather(1, target[good])[:, 0]
+            score[good] = mean - self.confidences[owner].to(mean)[good]
         return score
 
-    def of_rows(self, rows: Tensor) -> Goal:
-        """The same goal for some of the rows, numbered anew."""
-        return Goal(self.bundle, self.targets[rows], self.threshold, self.confidence[rows])
+
+def points_of(moves: Sequence[Move]) -> tuple[Tensor, Tensor]:
+    """Starts and steps of moves as points, each `(N, num_ws + 1, w_dim)`; see `Goal`."""
+    starts, steps = torch.stack([m.start for m in moves]), torch.stack([m.step for m in moves])
+    fade = torch.tensor([m.fade for m in moves]).to(steps)[:, None, None].expand(-1, 1, steps.shape[-1])
+    return torch.cat([starts, torch.ones_like(fade)], 1), torch.cat([steps, -fade], 1)
 
 
 def arrivals(
@@ -109,43 +131,51 @@ def arrivals(
     flat = [move for some in moves for move in some]
     if not flat:
         return [[] for _ in starts]
-    begins, steps = torch.stack([m.start for m in flat]), torch.stack([m.step for m in flat])
-    targets, sure = torch.tensor([s.target for s in starts]), torch.tensor(confidences)
-    goal = Goal(bundle, targets[owner], threshold, sure[owner])
+    begins, steps = points_of(flat)
+    goal = Goal(bundle, starts, owner, threshold, confidences)
     low, high = bracket(goal, begins, steps)
-    images = torch.stack([s.image for s in starts])
-    rows = _cheapest(
-        bundle, images, owner, begins + _column(high.nan_to_num(posinf=0), steps) * steps, high.isfinite(), keep
-    )
-    alpha = bisect(goal.of_rows(rows), begins[rows], steps[rows], low[rows], high[rows], rounds)
-    shown = quantised(draw(bundle.generator, begins[rows] + _column(alpha, steps) * steps[rows]))
-    cost = pixel_distance(shown, images[owner[rows]]).tolist()
+    rows = _cheapest(goal, begins + _column(high.nan_to_num(posinf=0), steps) * steps, high.isfinite(), keep)
+
+    def score(points: Tensor, some: Tensor) -> Tensor:
+        return goal(points, rows[some])
+
+    alpha = bisect(score, begins[rows], steps[rows], low[rows], high[rows], rounds)
+    shown = quantised(goal.draw(begins[rows] + _column(alpha, steps) * steps[rows], rows))
+    cost = _cost(goal, shown, rows).tolist()
     found: list[list[Arrival]] = [[] for _ in starts]
     for k, row in enumerate(rows.tolist()):
         found[int(owner[row])].append(Arrival(flat[row], float(alpha[k]), shown[k], cost[k], True))
     return [sorted(some, key=lambda arrival: arrival.cost) for some in found]
 
 
+def _cost(goal: Goal, x: Tensor, rows: Tensor) -> Tensor:
+    """How much images differ from those they began with, `(n,)`."""
+    if not len(rows):
+        return x.new_zeros(0)
+    return pixel_distance(x, torch.stack([goal.starts[i].image for i in goal.owner[rows].tolist()])).cpu()
+
+
 def _column(alpha: Tensor, like: Tensor) -> Tensor:
     return alpha[:, None, None].to(like)
 
 
-def _cheapest(bundle: Bundle, images: Tensor, owner: Tensor, ends: Tensor, reached: Tensor, keep: int) -> Tensor:
+def _cheapest(goal: Goal, ends: Tensor, reached: Tensor, keep: int) -> Tensor:
     """Of the moves that reached the goal, the `keep` of each image that change it least: their rows."""
     rows = torch.nonzero(reached).flatten()
-    cost = pixel_distance(draw(bundle.generator, ends[rows]), images[owner[rows]]) if len(rows) else images.new_zeros(0)
+    cost, owner = _cost(goal, goal.draw(ends[rows], rows), rows), goal.owner[rows]
     kept = []
-    for i in owner[rows].unique().tolist():
-        mine = torch.nonzero(owner[rows] == i).flatten()
-        kept.append(rows[mine[cost.cpu()[mine].argsort()[:keep]]])
+    for i in owner.unique().tolist():
+        mine = torch.nonzero(owner == i).flatten()
+        kept.append(rows[mine[cost[mine].argsort()[:keep]]])
     return torch.cat(kept) if kept else rows
 
 
 def last_resort(bundle: Bundle, start: Start, moves: list[Move]) -> Arrival:
     """Where nothing convinces the classifier: the whole move that comes nearest to it, marked as not reached."""
-    ends = torch.stack([move.at(1.0) for move in moves])
-    shown = quantised(draw(bundle.generator, ends))
+    begins, steps = points_of(moves)
+    rows = torch.zeros(len(moves), dtype=torch.long)
+    goal = Goal(bundle, [start], rows, 0.0, [0.0])
+    shown = quantised(goal.draw(begins + steps, rows))
     with torch.no_grad():
         best = int(bundle.classifier.probabilities(shown)[:, start.target].argmax())
-    cost = float(pixel_distance(shown[best, None], start.image[None]))
-    return Arrival(moves[best], 1.0, shown[best], cost, False)
+    return Arrival(moves[best], 1.0, shown[best], float(_cost(goal, shown, rows)[best]), False)

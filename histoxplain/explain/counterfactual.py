@@ -42,6 +42,7 @@ class LatentSearch(Explainer):
         bundle: the generator and the classifier.
         confidence: mean probability over views at which the search stops; at least `threshold`.
         inversion_steps: gradient steps for the latent of a real image.
+        detail_steps: gradient steps for what W+ cannot say of it; 0 does without.
         gradient_steps: steps of the gradient descent; 0 leaves it out.
         anchors: how many samples of the target class to move towards.
         threshold: see `Explainer`.
@@ -56,7 +57,8 @@ class LatentSearch(Explainer):
         bundle: Bundle,
         *,
         confidence: float = CONFIDENCE,
-        inversion_steps: int = 80,
+        inversion_steps: int = 60,
+        detail_steps: int = 30,
         gradient_steps: int = 12,
         anchors: int = 4,
         threshold: float = THRESHOLD,
@@ -68,13 +70,16 @@ class LatentSearch(Explainer):
         check_at_least("inversion_steps", inversion_steps, 1)
         check_at_least("gradient_steps", gradient_steps, 0)
         check_at_least("anchors", anchors, 1)
+        check_at_least("detail_steps", detail_steps, 0)
         self.confidence, self.inversion_steps = max(confidence, threshold), inversion_steps
+        self.detail_steps = detail_steps
         self.gradient_steps, self.anchors = gradient_steps, anchors
 
     def search(self, x: Tensor, sources: Tensor, targets: Tensor, count: int, seed: int) -> list[Found]:
         """Invert the images, then move; see `Explainer.search`."""
-        inversion = invert(self.bundle, x, sources, steps=self.inversion_steps)
-        rows = zip(inversion.ws, inversion.images, sources.tolist(), targets.tolist())
+        inversion = invert(self.bundle, x, sources, steps=self.inversion_steps, detail_steps=self.detail_steps)
+        details = [None] * len(x) if inversion.detail is None else list(inversion.detail)
+        rows = zip(inversion.ws, inversion.images, sources.tolist(), targets.tolist(), [None] * len(x), details)
         found = self.move([Start(*row) for row in rows], count, seed)
         measured = zip(inversion.images, inversion.l1.tolist(), inversion.agrees.tolist())
         return [
@@ -180,7 +185,10 @@ class LatentSearch(Explainer):
             "candidates": len(pool),
             "mean_pairwise_distance": round(mean_pairwise_distance(shown), 4),
         }
-        return Found(shown, None, {"start": start.ws.clone(), "end": ends}, settings)
+        latents = {"start": start.ws.clone(), "end": ends}
+        if start.detail is not None:
+            latents |= {"detail": start.detail.clone(), "gain": torch.tensor([arrival.gain for arrival in chosen])}
+        return Found(shown, None, latents, settings)
 
 
 METHODS: dict[str, type[Explainer]] = {LatentSearch.method: LatentSearch}

@@ -41,7 +41,14 @@ class Film:
 
 @torch.no_grad()
 def film_between(
-    bundle: Bundle, start: Tensor, end: Tensor, steps: int = 8, source: int | None = None, target: int | None = None
+    bundle: Bundle,
+    start: Tensor,
+    end: Tensor,
+    steps: int = 8,
+    source: int | None = None,
+    target: int | None = None,
+    detail: Tensor | None = None,
+    gain: float = 1.0,
 ) -> Film:
     """The straight path between two latents.
 
@@ -52,6 +59,8 @@ def film_between(
         steps: frames, at least 2.
         source: the class it begins with; by default the classifier's opinion of the first frame.
         target: the class it leads to; by default the classifier's opinion of the last frame.
+        detail: of a real image, `(C, h, w)`; see `detail.detailed`.
+        gain: how much of it is left at the end.
     """
     check_at_least("steps", steps, 2)
     check(
@@ -62,8 +71,11 @@ def film_between(
     )
     start, end = start.to(device_of(bundle.generator)), end.to(device_of(bundle.generator))
     alphas = torch.linspace(0, 1, steps)
+    at = alphas[:, None, None].to(start)
+    if detail is not None:
+        detail = (1 + (gain - 1) * at[..., None]) * detail.to(start)
     with evaluating(bundle.generator, bundle.classifier):
-        frames = quantised(draw(bundle.generator, torch.lerp(start, end, alphas[:, None, None].to(start))))
+        frames = quantised(draw(bundle.generator, torch.lerp(start, end, at), detail))
         p = torch.cat([bundle.classifier.probabilities(x).float() for x in frames.split(BATCH)])
     source = int(p[0].argmax()) if source is None else source
     target = int(p[-1].argmax()) if target is None else target
@@ -115,4 +127,6 @@ def film_of(bundle: Bundle, explanation: Explanation, which: int = 0, steps: int
     )
     check(0 <= which < len(explanation), "which", f"be below {len(explanation)}", which)
     ends = latents["start"], latents["end"][which]
-    return film_between(bundle, *ends, steps, explanation.source_class, explanation.target_class)
+    gain = float(latents["gain"][which]) if "gain" in latents else 1.0
+    classes = explanation.source_class, explanation.target_class
+    return film_between(bundle, *ends, steps, *classes, latents.get("detail"), gain)

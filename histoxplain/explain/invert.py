@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +13,7 @@ from tqdm import tqdm
 
 from histoxplain._checks import check, check_at_least, check_images
 from histoxplain.data import to_unit
+from histoxplain.explain.detail import detail_scale, detail_site, detailed
 from histoxplain.explain.explainer import evaluating
 from histoxplain.explain.images import quantised
 from histoxplain.explain.latent_space import LatentSpace, device_of, draw, latent_space
@@ -35,6 +37,15 @@ class Inversion:
     """Mean absolute difference to the originals, `(N,)`, in parts of the full range."""
     agrees: Tensor
     """Whether the classifier's opinion of the reconstruction is that of the original, `(N,)` bool."""
+    detail: Tensor | None = None
+    """What `ws` does not say, `(N, C, h, w)`; see `detail.detailed`."""
+
+    def replaced(self, rows: Tensor, others: Inversion) -> Inversion:
+        """The same with some rows taken from elsewhere."""
+        fields = {}
+        for name, mine in vars(self).items():
+            fields[name] = mine if mine is None else mine.index_copy(0, rows, getattr(others, name))
+        return Inversion(**fields)
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,8 @@ class Weights:
     """Kullback-Leibler divergence of the classifier's probabilities."""
     pull: float = 0.002
     """Squared distance to the class mean, in standard deviations of W: near it, later edits still look like tissue."""
+    detail: float = 0.02
+    """Squared detail, in standard deviations of the feature maps."""
 
 
 def pixel_distance(a: Tensor, b: Tensor) -> Tensor:
@@ -70,7 +83,8 @@ def invert(
     images: Tensor,
     labels: Tensor | None = None,
     *,
-    steps: int = 80,
+    steps: int = 60,
+    detail_steps: int = 30,
     lr: float = 0.1,
     weights: Weights | None = None,
     seed: int = 0,
@@ -80,13 +94,15 @@ def invert(
 
     Adam on W+ in whitened coordinates, started from the most similar of the class means and a gallery of samples;
     after Abdal et al., Image2StyleGAN (2019), with the classifier-consistency term of StylEx (Lang et al., 2021).
+    What W+ cannot say, the place of each nucleus, is then added as an offset of feature maps (see `detail.detailed`).
     Where the classifier disagrees with the result, the search goes on with a tenfold weight on its opinion.
 
     Args:
         bundle: the generator and the classifier.
         images: `(N, C, R, R)` in `[-1, 1]`.
         labels: the classes to pull towards, `(N,)`; by default the classifier's opinion.
-        steps: gradient steps; more of them is closer and slower.
+        steps: gradient steps in W+; more of them is closer and slower.
+        detail_steps: gradient steps for the detail; 0 stays within W+.
         lr: step size, in standard deviations of W.
         weights: of the parts of the loss.
         seed: fixes the gallery.
@@ -103,13 +119,13 @@ def invert(
     images = images.to(device_of(G))
     with evaluating(G, classifier):
         task = _Inverter(bundle, latent_space(bundle, seed=seed), images, labels, weights or Weights())
-        with tqdm(total=steps, desc="inverting", unit="step", disable=not progress, leave=False) as bar:
-            ws = task.run(task.start(), steps, lr, bar)
-            result = task.result(ws)
+        total = steps + (detail_steps if detail_site(G) is not None else 0)
+        with tqdm(total=total, desc="inverting", unit="step", disable=not progress, leave=False) as bar:
+            result = task.run(task.start(), steps, detail_steps, lr, bar)
             stray = torch.nonzero(~result.agrees).flatten()
             if len(stray):
-                ws[stray] = task.part(stray).run(ws[stray], max(steps // 2, 8), lr / 2, bar)
-                result = task.result(ws)
+                again = task.part(stray).run(result.ws[stray], max(steps // 2, 8), detail_steps, lr / 2, bar)
+                result = result.replaced(stray, again)
     return result
 
 
@@ -127,7 +143,7 @@ class _Inverter:
     def part(self, rows: Tensor) -> _Inverter:
         """The same task for some of the images, with ten times the weight on the classifier's opinion."""
         w = self.weights
-        heavier = Weights(w.pixels, w.features, 10 * w.opinion, w.pull)
+        heavier = replace(w, opinion=10 * w.opinion)
         return _Inverter(self.bundle, self.space, self.images[rows], self.labels[rows], heavier)
 
     @torch.no_grad()
@@ -146,34 +162,57 @@ class _Inverter:
         return w[best][:, None].expand(-1, G.num_ws, -1).clone()
 
     def loss(self, ws: Tensor) -> Tensor:
-        """One value an image, `(N,)`."""
+        """How unlike the images drawn at `ws` are, `(N,)`."""
         x = self.bundle.generator.synthesis(ws, noise_mode="const").float()
         with self.taps.open():
             logits = self.bundle.classifier(x)
             features = feature_distance(self.taps.features(), self.features)
         opinion = F.kl_div(logits.log_softmax(1), self.logits.log_softmax(1), log_target=True, reduction="none").sum(1)
-        pull = self.space.whiten(ws - self.space.means[self.labels][:, None]).square().mean((1, 2))
         w = self.weights
-        return w.pixels * pixel_distance(x, self.images) + w.features * features + w.opinion * opinion + w.pull * pull
+        return w.pixels * pixel_distance(x, self.images) + w.features * features + w.opinion * opinion
 
-    def run(self, start: Tensor, steps: int, lr: float, bar: tqdm) -> Tensor:
-        """Adam from `start`, warming up over a twentieth and cooling over the last half of the steps."""
-        u = torch.zeros_like(start, requires_grad=True)
+    def pull(self, ws: Tensor) -> Tensor:
+        """The price of lying far from the class mean, `(N,)`."""
+        away = self.space.whiten(ws - self.space.means[self.labels][:, None])
+        return self.weights.pull * away.square().mean((1, 2))
+
+    def descend(self, loss: Callable[[Tensor], Tensor], u: Tensor, steps: int, lr: float, bar: tqdm) -> Tensor:
+        """Adam from `u`, warming up over a twentieth and cooling over the last half of the steps."""
+        u = u.detach().clone().requires_grad_(True)
         optimiser = torch.optim.Adam([u], lr=lr, betas=(0.9, 0.98))
         for step in range(steps):
             warm, cool = min(1.0, (step + 1) / (0.05 * steps)), min(1.0, 2 * (1 - step / steps))
             optimiser.param_groups[0]["lr"] = lr * warm * cool
             optimiser.zero_grad(set_to_none=True)
-            loss = self.loss(start + self.space.unwhiten(u))
-            loss.sum().backward()
+            value = loss(u)
+            value.sum().backward()
             optimiser.step()
             bar.update()
-            bar.set_postfix(loss=f"{float(loss.detach().mean()):.3f}", refresh=False)
-        return (start + self.space.unwhiten(u)).detach()
+            bar.set_postfix(loss=f"{float(value.detach().mean()):.3f}", refresh=False)
+        return u.detach()
+
+    def run(self, start: Tensor, steps: int, detail_steps: int, lr: float, bar: tqdm) -> Inversion:
+        """First the latent, from `start`, then the detail."""
+        G, space = self.bundle.generator, self.space
+
+        def of_latent(u: Tensor) -> Tensor:
+            ws = start + space.unwhiten(u)
+            return self.loss(ws) + self.pull(ws)
+
+        ws = start + space.unwhiten(self.descend(of_latent, torch.zeros_like(start), steps, lr, bar))
+        if not detail_steps or detail_site(G) is None:
+            return self.result(ws, None)
+        scale = detail_scale(G, ws)
+
+        def of_detail(d: Tensor) -> Tensor:
+            with detailed(G, d * scale):
+                return self.loss(ws) + self.weights.detail * d.square().mean((1, 2, 3))
+
+        return self.result(ws, scale * self.descend(of_detail, torch.zeros_like(scale), detail_steps, lr, bar))
 
     @torch.no_grad()
-    def result(self, ws: Tensor) -> Inversion:
+    def result(self, ws: Tensor, detail: Tensor | None) -> Inversion:
         """Draw and judge where the search arrived."""
-        x = quantised(draw(self.bundle.generator, ws))
+        x = quantised(draw(self.bundle.generator, ws, detail))
         agrees = self.bundle.classifier(x).argmax(1) == self.logits.argmax(1)
-        return Inversion(ws, x, (x - self.images).abs().mean((1, 2, 3)) / 2, agrees)
+        return Inversion(ws, x, (x - self.images).abs().mean((1, 2, 3)) / 2, agrees, detail)

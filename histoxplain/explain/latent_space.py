@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from histoxplain.data import to_uint8, to_unit
+from histoxplain.explain.detail import detailed
 
 if TYPE_CHECKING:
     from histoxplain.models import Bundle, Classifier, Generator
@@ -75,11 +76,24 @@ def device_of(network: nn.Module) -> torch.device:
 
 
 @torch.no_grad()
-def draw(generator: Generator, ws: Tensor) -> Tensor:
-    """Images of W+ latents, in small batches: `(N, num_ws, w_dim)` to `(N, C, H, W)`, unclamped float32."""
+def draw(generator: Generator, ws: Tensor, detail: Tensor | None = None) -> Tensor:
+    """Images of latents, in small batches.
+
+    Args:
+        generator: the generator.
+        ws: `(N, num_ws, w_dim)`.
+        detail: offset of the feature maps, `(N, C, h, w)`; see `detail.detailed`.
+
+    Returns:
+        Images `(N, C, H, W)`, unclamped, float32.
+    """
     if not len(ws):
         return ws.new_zeros(0, generator.img_channels, *(generator.img_resolution,) * 2)
-    return torch.cat([generator.synthesis(some, noise_mode="const").float() for some in ws.split(BATCH)])
+    images = []
+    for rows in torch.arange(len(ws)).split(BATCH):
+        with detailed(generator, None if detail is None else detail[rows]):
+            images.append(generator.synthesis(ws[rows], noise_mode="const").float())
+    return torch.cat(images)
 
 
 def latent_space(bundle: Bundle, samples: int = 4096, pictures: int = 48, seed: int = 0) -> LatentSpace:

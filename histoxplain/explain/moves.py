@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from histoxplain.explain.detail import detailed
 from histoxplain.explain.invert import pixel_distance
 from histoxplain.explain.latent_space import LatentSpace, one_hot
 from histoxplain.explain.search import Move, descend
@@ -35,6 +36,8 @@ class Start:
     """The class asked for."""
     z: Tensor | None = None
     """The noise behind it, `(z_dim,)`, if known."""
+    detail: Tensor | None = None
+    """What W+ does not say of it, `(C, h, w)`; see `detail.detailed`."""
 
 
 def layer_groups(num_ws: int) -> Tensor:
@@ -59,9 +62,13 @@ def class_moves(start: Start, space: LatentSpace, G: Generator) -> list[Move]:
 
 
 def anchor_moves(start: Start, space: LatentSpace, count: int) -> list[Move]:
-    """Towards samples that are clearly of the target class, the nearest first; these arrive by construction."""
+    """Towards samples that are clearly of the target class, the nearest first; these arrive by construction.
+
+    Every other one leaves the image's detail behind on the way, all of it by the time it arrives.
+    """
     anchors = space.anchors(start.target, start.ws.mean(0), count)
-    return [Move(start.ws, w - start.ws, f"towards sample {i + 1}") for i, w in enumerate(anchors)]
+    fade = [0.0 if start.detail is None else float(i % 2) for i in range(len(anchors))]
+    return [Move(start.ws, w - start.ws, f"towards sample {i + 1}", fade[i]) for i, w in enumerate(anchors)]
 
 
 def layer_variants(move: Move) -> list[Move]:
@@ -70,9 +77,8 @@ def layer_variants(move: Move) -> list[Move]:
     variants = []
     for names in SUBSETS:
         mask = torch.isin(groups, torch.tensor([GROUPS.index(name) for name in names]))
-        variants.append(
-            Move(move.start, move.step * mask[:, None].to(move.step), f"{move.name}, {' and '.join(names)} layers")
-        )
+        step = move.step * mask[:, None].to(move.step)
+        variants.append(Move(move.start, step, f"{move.name}, {' and '.join(names)} layers", move.fade))
     return variants
 
 
@@ -113,6 +119,7 @@ def gradient_moves(
     G, draws = bundle.generator, torch.Generator().manual_seed(seed)
     groups = layer_groups(G.num_ws)
     ws, images = torch.stack([s.ws for s in starts]), torch.stack([s.image for s in starts])
+    detail = None if starts[0].detail is None else torch.stack([s.detail for s in starts])
     targets = torch.tensor([s.target for s in starts], device=ws.device)
     rest = F.one_hot(targets, len(bundle.class_names)).bool()
     means = space.means[targets][:, None]
@@ -130,5 +137,6 @@ def gradient_moves(
         return (F.relu(how.margin - lead) + cost).sum()
 
     begin = torch.stack([first[:, groups == g].mean(1) for g in range(len(GROUPS))], 1)
-    u = descend(loss, space.whiten(begin), how.steps, how.lr)
+    with detailed(G, detail):
+        u = descend(loss, space.whiten(begin), how.steps, how.lr)
     return [Move(w, step, "gradient") for w, step in zip(ws, 1.25 * step_of(u))]

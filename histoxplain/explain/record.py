@@ -62,7 +62,10 @@ class Explanation:
     threshold: float = 0.5
     """The probability a counterfactual must reach."""
     latents: dict[str, Tensor] = field(default_factory=dict)
-    """Of latent methods: "start" `(num_ws, w_dim)` and "end" `(M, num_ws, w_dim)`, the ends of a straight path."""
+    """Of latent methods: "start" `(num_ws, w_dim)` and "end" `(M, num_ws, w_dim)`, the ends of a straight path.
+
+    Of real images also "detail" `(C, h, w)`, what W+ does not say, and "gain" `(M,)`, how much of it is left at "end".
+    """
     settings: dict[str, Any] = field(default_factory=dict)
     """How it was made, and what was measured on the way; JSON types only."""
     seconds: float = 0.0

@@ -24,11 +24,17 @@ class Move:
     step: Tensor
     """`(num_ws, w_dim)`."""
     name: str
-    """What kind of step: "label", "difference", "towards 3", "gradient", ... with the layers it touches."""
+    """What kind of step: "label", "difference", "towards sample 3", "gradient", ... with the layers it touches."""
+    fade: float = 0.0
+    """How much of the image's detail, what W+ does not say of it, is gone at `alpha` = 1."""
 
     def at(self, alpha: float) -> Tensor:
-        """The point at `alpha`."""
+        """The latent at `alpha`."""
         return self.start + alpha * self.step
+
+    def gain(self, alpha: float) -> float:
+        """How much of the detail is left at `alpha`, from 1 to 0."""
+        return min(max(1 - self.fade * alpha, 0.0), 1.0)
 
 
 def bracket(score: Score, starts: Tensor, steps: Tensor, grid: Sequence[float] = GRID) -> tuple[Tensor, Tensor]:
