@@ -31,6 +31,8 @@ class Command:
     """Classifier checkpoint, RUN/classifier.safetensors."""
     oracle: Path | None = None
     """Independently trained classifier of the same classes, to judge explanations."""
+    encoder: Path | None = None
+    """Encoder checkpoint that was trained beside the generator, RUN/encoder.safetensors."""
     title: str = ""
     """What the bundle shows, in a few words."""
     data: str = ""
@@ -62,7 +64,7 @@ def make_bundle(command: Command) -> Path:
     from histoxplain._checks import check_exists
     from histoxplain.models import load_bundle, save_checkpoint, write_bundle
 
-    wanted = {"generator": command.generator, "classifier": command.classifier, "oracle": command.oracle}
+    wanted = {role: getattr(command, role) for role in ("generator", "encoder", "classifier", "oracle")}
     parts = [read_part(role, check_exists(role, file)) for role, file in wanted.items() if file is not None]
     figures = {path.stem: json.loads(check_exists("figures", path).read_text()) for path in command.figures}
     for part in parts:
@@ -81,7 +83,7 @@ def read_part(role: str, file: Path) -> _Part:
     """Read a checkpoint and, where they lie beside it, its training's settings and figures."""
     from histoxplain.models import load_checkpoint
 
-    kinds = {"generator": "stylegan2.generator"}
+    kinds = {"generator": "stylegan2.generator", "encoder": "encoder"}
     run = {}
     for name in ("config", "metrics"):
         beside = file.with_name(f"{name}.json")
@@ -136,7 +138,7 @@ def describe(part: _Part) -> list[str]:
     seen = part.checkpoint.meta.get("images_seen")
     if seen:
         lines += ["", f"Images seen in training: {seen:,}."]
-    if "config" in part.run:
+    if "config" in part.run and part.role != "encoder":
         hidden = ("data", "device", "guide", "start_from")
         shown = {k: v for k, v in part.run["config"].items() if v is not None and k not in hidden}
         lines += ["", "Training: " + ", ".join(f"{name} {value}" for name, value in shown.items()) + "."]

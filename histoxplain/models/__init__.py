@@ -6,9 +6,11 @@ _names = {
     "bundle": ["Bundle", "load_bundle", "write_bundle"],
     "checkpoint": ["Checkpoint", "load_checkpoint", "save_checkpoint"],
     "classifier": ["Classifier", "ClassifierConfig", "load_classifier", "save_classifier"],
+    "encoder": ["Encoder", "load_encoder", "save_encoder"],
     "stylegan2": [
         "Discriminator",
         "DiscriminatorConfig",
+        "EncoderConfig",
         "Generator",
         "GeneratorConfig",
         "load_discriminator",

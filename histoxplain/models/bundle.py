@@ -14,6 +14,7 @@ from histoxplain._atomic import replacing
 from histoxplain._checks import InputError, check
 from histoxplain._device import resolve_device
 from histoxplain.models.classifier import Classifier, load_classifier
+from histoxplain.models.encoder import Encoder, load_encoder
 from histoxplain.models.stylegan2 import Generator, load_generator
 
 FORMAT = "histoxplain.bundle/1"
@@ -29,7 +30,8 @@ class Bundle:
     classifier: Classifier
     oracle: Classifier | None
     """An independent classifier that no search has seen: it tells explanations from adversarial patterns."""
-    encoder: Any | None
+    encoder: Encoder | None
+    """Finds the latent of an image at once, where one was trained beside the generator."""
     class_names: tuple[str, ...]
     resolution: int
     card: str
@@ -61,6 +63,7 @@ def load_bundle(name: str | Path, device: str = "auto", precision: str = "auto")
     generator = load_generator(path / files["generator"], device, precision)
     classifier = load_classifier(path / files["classifier"]).to(resolve_device(device))
     oracle = load_classifier(path / files["oracle"]).to(resolve_device(device)) if "oracle" in files else None
+    encoder = load_encoder(path / files["encoder"], device, precision) if "encoder" in files else None
     _check_fits(path, generator, classifier)
     card = path / "README.md"
     return Bundle(
@@ -68,7 +71,7 @@ def load_bundle(name: str | Path, device: str = "auto", precision: str = "auto")
         generator=generator,
         classifier=classifier,
         oracle=oracle,
-        encoder=None,
+        encoder=encoder,
         class_names=tuple(classifier.class_names),
         resolution=generator.img_resolution,
         card=card.read_text(encoding="utf-8") if card.exists() else "",
@@ -83,7 +86,7 @@ def write_bundle(path: str | Path, name: str, files: Mapping[str, str], **info: 
     Args:
         path: the folder.
         name: the bundle's name.
-        files: "generator" and "classifier", optionally "oracle", to file names in the folder.
+        files: "generator" and "classifier", optionally "oracle" and "encoder", to file names in the folder.
         info: whatever else belongs there: title, data, licence, figures.
 
     Raises:

@@ -62,6 +62,12 @@ class GANConfig:
     """Turn real images by quarter turns at random; tissue has no up."""
     layout_weight: float = 0.0
     """Weight of `layout_correlation` in the generator's loss, against one layout in many colours; 0 leaves it out."""
+    discriminator: Literal["stylegan2", "projected"] = "stylegan2"
+    """StyleGAN2's own, or one that judges pretrained ImageNet features and needs far fewer images (Projected GAN)."""
+    reconstruct_weight: float = 0.0
+    """Train an encoder too, and weigh the reconstruction of real images by this (StylEx); 0 leaves it out."""
+    latent_weight: float = 1.0
+    """Weight of finding w again from a generated image, where there is an encoder."""
     guide_weight: float = 0.0
     """Weight of a classifier's cross-entropy in the generator's loss (as in StylEx training); 0 leaves it out."""
     guide_interval: int = 4
@@ -89,6 +95,8 @@ class GANConfig:
         for name in ("kimg", "snapshot_kimg", "tick_kimg"):
             check(getattr(self, name) > 0, name, "be above 0", getattr(self, name))
         check_between("augment_p", self.augment_p, 0, 1)
+        alone = self.discriminator == "stylegan2" or not self.reconstruct_weight
+        check(alone, "reconstruct_weight", "be 0 with the projected discriminator", self.reconstruct_weight)
         divides = self.batch % min(self.mbstd_group, self.batch) == 0
         check(divides, "mbstd_group", f"divide the batch of {self.batch}", self.mbstd_group, "try 4")
         guided = self.guide_weight == 0 or self.guide is not None

@@ -64,7 +64,7 @@ def train_gan(data: str | Path, out: str | Path, config: GANConfig, resume: bool
     source = open_source(data, split="train")
     check(len(source) > 0, "data", "have images in its train split", data)
     state = open_run(out, {"data": str(data), **asdict(config)}, resume, CHANGEABLE)
-    training = GANTraining(source.pixels(), source.labels, source.class_names, config)
+    training = _kind(config)(source.pixels(), source.labels, source.class_names, config)
     if state is not None:
         training.load_state_dict(state)
     tracker = start_wandb(out, asdict(config)) if config.wandb else None
@@ -79,6 +79,18 @@ def train_gan(data: str | Path, out: str | Path, config: GANConfig, resume: bool
             if tracker is not None:
                 tracker.finish()
     return Path(out) / "generator.safetensors"
+
+
+def _kind(config: GANConfig) -> type[GANTraining]:
+    if config.discriminator == "projected":
+        from histoxplain.train.projected import ProjectedTraining
+
+        return ProjectedTraining
+    if config.reconstruct_weight:
+        from histoxplain.train.stylex import StylExTraining
+
+        return StylExTraining
+    return GANTraining
 
 
 def _run(training: GANTraining, out: Path, log: JsonLog, bar: Any) -> None:
@@ -121,16 +133,23 @@ class GANTraining:
         self.labels = F.one_hot(classes, max(len(class_names), 1)).float() if self.class_names else None
         self.rng = torch.Generator(self.device).manual_seed(config.seed)
         torch.manual_seed(config.seed)
-        self.G, self.D = self._networks()
-        self.ema = deepcopy(self.G).eval().requires_grad_(False)
-        self.opt_g = _adam(self.G, config.lr, config.pl_interval if config.pl_weight else 0)
-        self.opt_d = _adam(self.D, config.lr, config.r1_interval)
+        self._build()
+        self.opt_g = _adam(self._trained_by_g(), config.lr, config.pl_interval if config.pl_weight else 0)
+        self.opt_d = _adam([self.D], config.lr, config.r1_interval)
         self.augment = AdaptiveAugment(config, self.device)
         self.guide = _load_guide(config, self.device)
         self.pl_mean = torch.zeros([], device=self.device)
         self.images_seen, self.steps, self.log_lines = 0, 0, 0
         self.order = endless(len(pixels), config.seed)
         self.sums: dict[str, list[Tensor]] = {}
+
+    def _build(self) -> None:
+        self.G, self.D = self._networks()
+        self.ema = deepcopy(self.G).eval().requires_grad_(False)
+
+    def _trained_by_g(self) -> list[nn.Module]:
+        """Networks that the generator's optimiser trains."""
+        return [self.G]
 
     def _networks(self) -> tuple[Generator, Discriminator]:
         config, resolution = self.config, self.pixels.shape[-1]
@@ -156,7 +175,7 @@ class GANTraining:
     def step(self) -> None:
         """One step of the generator and of the discriminator, with their regularisers when they are due."""
         config = self.config
-        real, c = self._reals()
+        real, c = self.real, self.real_c = self._reals()
         self._update_generator()
         if config.pl_weight and self.steps % config.pl_interval == 0:
             self._regularise_path_length()
@@ -166,8 +185,11 @@ class GANTraining:
         self.steps += 1
         self.images_seen += config.batch
         half_life = config.batch * 10 / 32 if config.ema_kimg is None else config.ema_kimg
-        update_ema(self.ema, self.G, ema_beta(config.batch, half_life, self.images_seen, config.ema_rampup))
+        self._average(ema_beta(config.batch, half_life, self.images_seen, config.ema_rampup))
         self.augment.adapt(self.steps)
+
+    def _average(self, beta: float) -> None:
+        update_ema(self.ema, self.G, beta)
 
     def _reals(self) -> tuple[Tensor, Tensor | None]:
         """The next batch: images in [-1, 1], flipped and turned as configured, and their one-hot labels."""
@@ -203,11 +225,20 @@ class GANTraining:
     def _judge(self, images: Tensor, c: Tensor | None) -> Tensor:
         return self.D(self.augment(images, self.rng), c)
 
+    _fooled = staticmethod(generator_loss)
+    _told_apart = staticmethod(discriminator_loss)
+
     def _update_generator(self) -> None:
         self.D.requires_grad_(False)
         fake, c = self._fakes(self.config.batch)
-        loss = generator_loss(self._judge(fake, c))
+        loss = self._fooled(self._judge(fake, c))
         self._note("loss_g", loss)
+        _apply(loss + self._extra_loss(fake, c), self.opt_g)
+        self.D.requires_grad_(True)
+
+    def _extra_loss(self, fake: Tensor, c: Tensor | None) -> Tensor:
+        """What the generator is asked for beside fooling the discriminator."""
+        loss = torch.zeros([], device=self.device)
         if self.config.layout_weight:
             alike = layout_correlation(fake)
             self._note("layout", alike)
@@ -216,8 +247,7 @@ class GANTraining:
             opinion = self.guide(fake)
             self._note("guided", (opinion.argmax(1) == c.argmax(1)).float().mean())
             loss = loss + self.config.guide_weight * self.config.guide_interval * F.cross_entropy(opinion, c)
-        _apply(loss, self.opt_g)
-        self.D.requires_grad_(True)
+        return loss
 
     def _regularise_path_length(self) -> None:
         ws, _ = self._fake_latents(max(self.config.batch // 2, 1))
@@ -231,7 +261,7 @@ class GANTraining:
         with torch.no_grad():
             fake, c_fake = self._fakes(self.config.batch)
         fake_logits, real_logits = self._judge(fake, c_fake), self._judge(real, c)
-        loss = discriminator_loss(real_logits, fake_logits)
+        loss = self._told_apart(real_logits, fake_logits)
         self.augment.watch(real_logits)
         self._note("loss_d", loss)
         self._note("sign_real", real_logits.sign().mean())
@@ -293,9 +323,10 @@ def lazy_adam(lr: float, interval: int) -> tuple[float, tuple[float, float]]:
     return lr * share, (0.0, 0.99**share)
 
 
-def _adam(network: nn.Module, lr: float, interval: int) -> torch.optim.Adam:
+def _adam(networks: list[nn.Module], lr: float, interval: int) -> torch.optim.Adam:
     lr, betas = lazy_adam(lr, interval)
-    return torch.optim.Adam(network.parameters(), lr=lr, betas=betas, eps=1e-8, fused=True)
+    parameters = [parameter for network in networks for parameter in network.parameters()]
+    return torch.optim.Adam(parameters, lr=lr, betas=betas, eps=1e-8, fused=True)
 
 
 def _apply(loss: Tensor, optimiser: torch.optim.Optimizer) -> None:

@@ -67,6 +67,22 @@ def layout_correlation(images: Tensor, side: int = 32) -> Tensor:
     return ((x @ x.T).square().sum() - n) / (n * (n - 1))
 
 
+def reconstruction_loss(images: Tensor, real: Tensor, octaves: int = 4) -> Tensor:
+    """Mean absolute difference over a pyramid of halved images, mean over the batch.
+
+    Args:
+        images, real: `(N, C, H, W)`.
+        octaves: sizes that are compared: full, half, quarter, ...
+
+    Example:
+        >>> reconstruction_loss(torch.zeros(1, 3, 8, 8), torch.ones(1, 3, 8, 8))
+        tensor(1.)
+    """
+    difference = images.float() - real
+    parts = [F.avg_pool2d(difference, 2**octave).abs().mean() for octave in range(octaves)]
+    return torch.stack(parts).mean()
+
+
 def path_lengths(images: Tensor, ws: Tensor, noise: Tensor) -> Tensor:
     """How far an image moves when w does (Karras et al., 2020), shape `(N,)`.
 

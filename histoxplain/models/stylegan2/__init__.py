@@ -3,7 +3,7 @@
 from histoxplain._lazy import attach
 
 _names = {
-    "config": ["DiscriminatorConfig", "GeneratorConfig"],
+    "config": ["DiscriminatorConfig", "EncoderConfig", "GeneratorConfig"],
     "generator": ["Generator", "load_generator", "save_generator"],
     "discriminator": ["Discriminator", "load_discriminator", "save_discriminator"],
 }

@@ -90,3 +90,21 @@ class DiscriminatorConfig(_NetworkConfig):
     def cmap_dim(self) -> int:
         """Length of the label's projection; 0 without classes."""
         return self.width(4) if self.c_dim else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig(_NetworkConfig):
+    """An encoder's shape: the trunk of a residual discriminator, ending in latents."""
+
+    architecture: str = "resnet"
+    """Only "resnet" is of use here."""
+    w_dim: int = 512
+    """Length of the latent w."""
+    num_ws: int = 10
+    """Copies of w that the generator takes."""
+    codes: int = 1
+    """Different latents it finds: 1 is W (the same w for every layer), `num_ws` is W+."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_one_of("codes", self.codes, (1, self.num_ws))
