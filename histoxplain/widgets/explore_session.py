@@ -31,7 +31,8 @@ class Place:
 
     Attributes:
         point: the latent on the map whose noise is used; it decides the arrangement of the tissue.
-        mix: how much of each class, one weight a class; only their proportions count, and all zero means equal parts.
+        mix: how much of each class, one share a class. What is missing to 1 is shared equally among all classes; shares
+            that add up to more are scaled down.
         truncation: psi; 0 is the average image, 1 the full variety of the training images.
         steps: how far along each direction, in standard deviations of the latent space.
     """
@@ -97,11 +98,11 @@ class ExploreSession:
         """What is seen from a place: one pass through the generator and the classifier.
 
         Raises:
-            InputError: if there is no such point, or a weight is missing or negative.
+            InputError: if there is no such point, or a share is missing or negative.
         """
         self._check(place)
         G, mix = self.bundle.generator, torch.tensor([place.mix])
-        mix = mix / mix.sum() if mix.sum() > 0 else torch.full_like(mix, 1 / mix.shape[1])
+        mix = mix / mix.sum().clamp_min(1) + (1 - mix.sum()).clamp_min(0) / mix.shape[1]
         ws = G.mapping(self.latents.z[place.point][None], mix if G.c_dim else None, truncation_psi=place.truncation)
         for step, direction in zip(place.steps, self.directions.values()):
             ws = ws + step * direction
@@ -111,7 +112,7 @@ class ExploreSession:
     def _check(self, place: Place) -> None:
         check_between("point", place.point, 0, len(self.latents) - 1)
         ok = len(place.mix) == len(self.class_names) and min(place.mix) >= 0
-        check(ok, "mix", f"hold {len(self.class_names)} weights of at least 0", place.mix, "give one weight a class")
+        check(ok, "mix", f"hold {len(self.class_names)} shares of at least 0", place.mix, "give one share a class")
         ok = len(place.steps) in (0, len(self.directions))
         check(ok, "steps", f"hold {len(self.directions)} numbers", place.steps, "give one step a direction")
 

@@ -87,7 +87,7 @@ def _scatter(latents: LatentMap, side: int) -> Any:
     scatter = jscatter.Scatter(
         data=pd.DataFrame({**points, "class": names, **chances}), x="x", y="y", x_scale=(-1.1, 1.1), y_scale=(-1.1, 1.1)
     )
-    scatter.size(default=7).opacity(default=0.85, unselected=0.85).axes(False).legend(True)
+    scatter.size(default=7).opacity(unselected=1.0).axes(False).legend(True)
     return scatter.height(side).width(side).background("white")
 
 

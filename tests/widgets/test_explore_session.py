@@ -22,12 +22,18 @@ def test_a_point_gives_its_own_image(session, bundle, latents):
     assert_close(sight.w, latents.w[4])
 
 
-def test_only_the_proportions_of_the_mix_count(session):
-    place = session.place(0)
-    a, b = (session.at(replace(place, mix=mix)) for mix in [(0.2, 0.1, 0.0), (1.0, 0.5, 0.0)])
-    assert torch.equal(a.image, b.image)
-    nothing, equal = (session.at(replace(place, mix=(x, x, x))) for x in (0.0, 0.7))
-    assert_close(nothing.w, equal.w)
+@pytest.mark.parametrize(
+    ("mix", "meant"),
+    [
+        ((0.4, 0, 0), (0.6, 0.2, 0.2)),
+        ((1, 1, 0), (0.5, 0.5, 0)),
+        ((0, 0, 0), (1 / 3,) * 3),
+        ((0, 0.3, 0.7), (0, 0.3, 0.7)),
+    ],
+)
+def test_shares_are_completed_or_scaled_to_one(session, bundle, latents, mix, meant):
+    sight = session.at(replace(session.place(0), mix=mix))
+    assert_close(sight.w, bundle.generator.mapping(latents.z[:1], torch.tensor([meant]))[0, 0])
 
 
 def test_no_variety_is_the_mean_of_all(session, bundle):
@@ -66,8 +72,8 @@ def test_a_generator_without_classes(bundle, latents):
     ("place", "message"),
     [
         (Place(9, (1, 0, 0), 1, (0, 0)), "`point` must lie in"),
-        (Place(0, (1, 0), 1, (0, 0)), "`mix` must hold 3 weights"),
-        (Place(0, (1, 0, -1), 1, (0, 0)), "`mix` must hold 3 weights"),
+        (Place(0, (1, 0), 1, (0, 0)), "`mix` must hold 3 shares"),
+        (Place(0, (1, 0, -1), 1, (0, 0)), "`mix` must hold 3 shares"),
         (Place(0, (1, 0, 0), 1, (0,)), "`steps` must hold 2 numbers"),
     ],
 )
