@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from histoxplain.explain import Film
 
 
-def direction_strips(films: Mapping[str, Film], side: float = 1.25) -> Figure:
+def direction_strips(films: Mapping[str, Film], side: float = 1.4) -> Figure:
     """One row a direction, one column a step; under each image the classifier's opinion, in the colour of the class.
 
     Args:

@@ -16,7 +16,7 @@ from histoxplain.widgets.map_view import map_view
 from histoxplain.widgets.picture import beside, jpeg, picture, png
 from histoxplain.widgets.readout import Message, bars_html
 
-_WIDE = {"description_width": "42%"}
+_WIDE = {"style": {"description_width": "150px"}, "layout": {"width": "98%"}}
 
 
 class Explorer:
@@ -41,10 +41,10 @@ class Explorer:
 
     def _make_controls(self) -> None:
         names = self.session.class_names
-        percent = {"min": 0, "max": 1, "step": 0.02, "readout_format": ".0%", "style": _WIDE}
+        percent = {"min": 0, "max": 1, "step": 0.02, "readout_format": ".0%", **_WIDE}
         self.mix = [ipw.FloatSlider(description=name, **percent) for name in names]
-        self.truncation = ipw.FloatSlider(description="variety (psi)", min=0, max=1.3, step=0.02, style=_WIDE)
-        around = {"min": -4, "max": 4, "step": 0.1, "readout_format": "+.1f", "style": _WIDE}
+        self.truncation = ipw.FloatSlider(description="variety (psi)", min=0, max=1.3, step=0.02, **_WIDE)
+        around = {"min": -4, "max": 4, "step": 0.1, "readout_format": "+.1f", **_WIDE}
         self.steps = [ipw.FloatSlider(description=name, **around) for name in self.session.directions]
         choices = [("class asked for", "class"), *((f"probability of {name}", name) for name in names)]
         self.colour = ipw.Dropdown(options=choices, description="colour by", layout={"width": "320px"})
