@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
@@ -144,16 +145,17 @@ class GANTraining:
         self.sums: dict[str, list[Tensor]] = {}
 
     def _build(self) -> None:
-        self.G, self.D = self._networks()
+        self.G, self.D = self._generator(), self._discriminator()
         self.ema = deepcopy(self.G).eval().requires_grad_(False)
 
     def _trained_by_g(self) -> list[nn.Module]:
         """Networks that the generator's optimiser trains."""
         return [self.G]
 
-    def _networks(self) -> tuple[Generator, Discriminator]:
+    def _shape(self) -> dict[str, Any]:
+        """What both networks share."""
         config, resolution = self.config, self.pixels.shape[-1]
-        shared = {
+        return {
             "resolution": resolution,
             "channels": self.pixels.shape[1],
             "c_dim": len(self.class_names),
@@ -161,16 +163,25 @@ class GANTraining:
             "channel_max": config.channel_max,
             "conv_clamp": config.conv_clamp,
         }
+
+    def _generator(self) -> Generator:
+        config = self.config
         latent = {"z_dim": config.z_dim, "w_dim": config.w_dim, "mapping_layers": config.mapping_layers}
-        latent["use_noise"] = config.use_noise
-        generator = Generator(GeneratorConfig(**shared, **latent), self.class_names)
-        group = min(config.mbstd_group, config.batch)
-        discriminator = Discriminator(DiscriminatorConfig(**shared, mbstd_group_size=group), self.class_names)
+        shape = GeneratorConfig(**self._shape(), **latent, use_noise=config.use_noise)
+        generator = Generator(shape, self.class_names)
         if config.start_from is not None:
-            _start_from(Path(config.start_from), generator, discriminator)
-        for network in (generator, discriminator):
-            network.to(self.device).set_precision(config.precision).train()
-        return generator, discriminator
+            before = load_generator(Path(config.start_from) / "generator.safetensors", "cpu")
+            _fill(generator, before, grow_generator)
+        return generator.to(self.device).set_precision(config.precision).train()
+
+    def _discriminator(self) -> Discriminator:
+        config = self.config
+        shape = DiscriminatorConfig(**self._shape(), mbstd_group_size=min(config.mbstd_group, config.batch))
+        discriminator = Discriminator(shape, self.class_names)
+        if config.start_from is not None:
+            before = load_discriminator(Path(config.start_from) / "discriminator.safetensors", "cpu")
+            _fill(discriminator, before, grow_discriminator)
+        return discriminator.to(self.device).set_precision(config.precision).train()
 
     def step(self) -> None:
         """One step of the generator and of the discriminator, with their regularisers when they are due."""
@@ -258,15 +269,19 @@ class GANTraining:
         _apply(penalty.mean() * self.config.pl_weight * self.config.pl_interval, self.opt_g)
 
     def _update_discriminator(self, real: Tensor, c: Tensor | None) -> None:
-        with torch.no_grad():
-            fake, c_fake = self._fakes(self.config.batch)
-        fake_logits, real_logits = self._judge(fake, c_fake), self._judge(real, c)
+        fake_logits, real_logits = self._fake_logits(), self._judge(real, c)
         loss = self._told_apart(real_logits, fake_logits)
         self.augment.watch(real_logits)
         self._note("loss_d", loss)
         self._note("sign_real", real_logits.sign().mean())
         self._note("sign_fake", fake_logits.sign().mean())
         _apply(loss, self.opt_d)
+
+    def _fake_logits(self) -> Tensor:
+        """The discriminator's opinion of new fakes."""
+        with torch.no_grad():
+            fake, c = self._fakes(self.config.batch)
+        return self._judge(fake, c)
 
     def _regularise_r1(self, real: Tensor, c: Tensor | None) -> None:
         real = real.detach().requires_grad_(True)
@@ -347,18 +362,14 @@ def _load_guide(config: GANConfig, device: torch.device) -> nn.Module | None:
     return load_classifier(config.guide).to(device)
 
 
-def _start_from(folder: Path, generator: Generator, discriminator: Discriminator) -> None:
-    pairs = (
-        (generator, load_generator(folder / "generator.safetensors", "cpu"), grow_generator),
-        (discriminator, load_discriminator(folder / "discriminator.safetensors", "cpu"), grow_discriminator),
-    )
-    for network, source, grow in pairs:
-        if network.img_resolution == source.img_resolution:
-            fresh = transfer(network, source)
-        elif network.img_resolution == 2 * source.img_resolution:
-            fresh = grow(network, source)
-        else:
-            sizes = f"{network.img_resolution} or {network.img_resolution // 2} px"
-            raise InputError(f"`start_from` must hold networks of {sizes}, got {source.img_resolution} px in {folder}.")
-        if fresh:
-            print(f"{type(network).__name__}: starting fresh with {', '.join(fresh)}")
+def _fill(network: nn.Module, source: nn.Module, grow: Callable[[Any, Any], list[str]]) -> None:
+    """Start a network from one of the same or half its resolution, and say what found no partner."""
+    if network.img_resolution == source.img_resolution:
+        fresh = transfer(network, source)
+    elif network.img_resolution == 2 * source.img_resolution:
+        fresh = grow(network, source)
+    else:
+        sizes = f"{network.img_resolution} or {network.img_resolution // 2} px"
+        raise InputError(f"`start_from` must hold networks of {sizes}, got {source.img_resolution} px.")
+    if fresh:
+        print(f"{type(network).__name__}: starting fresh with {', '.join(fresh)}")

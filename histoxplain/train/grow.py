@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import sqrt
 
 import torch
@@ -13,13 +14,13 @@ from histoxplain.models.stylegan2.layers import Convolution
 
 
 @torch.no_grad()
-def transfer(into: nn.Module, source: nn.Module) -> list[str]:
-    """Copy every parameter and buffer that both networks have in the same shape.
+def transfer(into: nn.Module, source: nn.Module | Mapping[str, Tensor]) -> list[str]:
+    """Copy every parameter and buffer that a network shares, in the same shape, with another network or its state.
 
     Returns:
         Names in `into` that found no partner and keep their fresh values.
     """
-    known = dict(source.state_dict())
+    known = dict(source.state_dict() if isinstance(source, nn.Module) else source)
     fresh = []
     for name, tensor in into.state_dict().items():
         if name in known and known[name].shape == tensor.shape:

@@ -16,13 +16,17 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.nn.utils.parametrizations import spectral_norm
 
 from histoxplain.metrics.features import FeatureNet
-from histoxplain.models import save_checkpoint, save_generator
+from histoxplain.models import load_checkpoint, save_checkpoint, save_generator
 from histoxplain.train.gan import GANTraining
+from histoxplain.train.grow import transfer
 from histoxplain.train.loop import STATE, save_snapshot
 
 TAPS = {2: 24, 4: 40, 10: 112, 15: 320}
 """Blocks of EfficientNet-Lite0 whose outputs are judged (at 1/4, 1/8, 1/16 and 1/32 of the side) -> channels."""
+KIND = "projected.discriminator"
 WIDTH = 64
+LEAST = 128
+"""Smaller images are enlarged to this side before their features are taken."""
 
 
 class FeatureProjector(nn.Module):
@@ -33,8 +37,9 @@ class FeatureProjector(nn.Module):
         self.net = _folded(FeatureNet())
         self.across_channels = nn.ModuleList(nn.Conv2d(channels, width, 1, bias=False) for channels in TAPS.values())
         self.across_scales = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1, bias=False) for _ in TAPS)
+        fixed = torch.Generator().manual_seed(0)  # the same projection in every training
         for layer in (*self.across_channels, *self.across_scales):
-            nn.init.kaiming_normal_(layer.weight)
+            nn.init.kaiming_normal_(layer.weight, generator=fixed)
         self.requires_grad_(False)
 
     def train(self, mode: bool = True) -> FeatureProjector:
@@ -44,6 +49,8 @@ class FeatureProjector(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """Images `(N, C, H, W)` in [-1, 1] to four maps `(N, width, H / 4, W / 4)` ... `(N, width, H / 32, W / 32)`."""
         network, maps = self.net.network, []
+        if x.shape[-1] < LEAST:
+            x = F.interpolate(x, size=(LEAST, LEAST), mode="bilinear", align_corners=False)
         x = self.net.normalise(x).contiguous(memory_format=torch.channels_last)
         x = network._swish(network._bn0(network._conv_stem(x)))
         for index, block in enumerate(network._blocks):
@@ -73,8 +80,7 @@ class ProjectedDiscriminator(nn.Module):
         for scale in range(len(TAPS)):
             layers, side = [], resolution // 4 // 2**scale
             while side > 4:
-                layers += [spectral_norm(nn.Conv2d(width, width, 4, 2, 1, bias=False)), nn.BatchNorm2d(width)]
-                layers += [nn.LeakyReLU(0.2)]
+                layers += [spectral_norm(nn.Conv2d(width, width, 4, 2, 1)), nn.LeakyReLU(0.2)]
                 side //= 2
             layers.append(spectral_norm(nn.Conv2d(width, width if c_dim else 1, side, bias=not c_dim)))
             self.heads.append(nn.Sequential(*layers))
@@ -93,13 +99,22 @@ class ProjectedTraining(GANTraining):
     """A GAN whose discriminator judges pretrained features: hinge loss, no R1, light augmentation of what it sees."""
 
     def _build(self) -> None:
-        self.G, _ = self._networks()
+        self.G = self._generator()
         self.ema = deepcopy(self.G).eval().requires_grad_(False)
         self.project = FeatureProjector().to(self.device)
-        self.D = ProjectedDiscriminator(self.G.c_dim, self.G.img_resolution).to(self.device)
+        self.D = ProjectedDiscriminator(self.G.c_dim, max(self.G.img_resolution, LEAST)).to(self.device)
+        before = Path(self.config.start_from or "") / "discriminator.safetensors"
+        if self.config.start_from is not None and load_checkpoint(before).kind == KIND:
+            transfer(self.D, load_checkpoint(before).state)
 
     def _judge(self, images: Tensor, c: Tensor | None) -> Tensor:
-        return self.D(self.project(jitter(images, self.rng)), c)
+        maps = self.project(jitter(images, self.rng))
+        self.judged = [x.detach() for x in maps], c
+        return self.D(maps, c)
+
+    def _fake_logits(self) -> Tensor:
+        """Of the fakes that the generator's step has just made: their features cost more than judging them."""
+        return self.D(*self.judged)
 
     @staticmethod
     def _fooled(fake_logits: Tensor) -> Tensor:
@@ -120,7 +135,7 @@ class ProjectedTraining(GANTraining):
         meta = {"images_seen": self.images_seen}
         save_generator(out / "generator.safetensors", self.ema, meta)
         config = {"c_dim": self.D.c_dim, "resolution": self.G.img_resolution}
-        save_checkpoint(out / "discriminator.safetensors", self.D.state_dict(), kind="projected", config=config)
+        save_checkpoint(out / "discriminator.safetensors", self.D.state_dict(), kind=KIND, config=config)
         save_snapshot(out / STATE, {**self.state_dict(), "log_lines": log_lines})
 
 
