@@ -27,7 +27,7 @@ def bars_html(probabilities: Tensor | Sequence[float], class_names: Sequence[str
     for p, (name, colour) in zip(map(float, probabilities), class_colours(class_names).items()):
         bar = f"<div style='width:{100 * p:.1f}%;background:{colour};height:100%'></div>"
         rows.append(
-            f"<div style='flex:0 0 34%;overflow:hidden;text-overflow:ellipsis'>{escape(name)}</div>"
+            f"<div style='flex:0 0 40%;overflow:hidden;text-overflow:ellipsis'>{escape(name)}</div>"
             f"<div style='flex:1;background:#eee;height:12px'>{bar}</div>"
             f"<div style='flex:0 0 12%;text-align:right'>{p:.0%}</div>"
         )
