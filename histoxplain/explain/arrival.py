@@ -14,7 +14,7 @@ from histoxplain.explain.invert import pixel_distance
 from histoxplain.explain.latent_space import BATCH, draw
 from histoxplain.explain.moves import Start
 from histoxplain.explain.search import Move, bisect, bracket
-from histoxplain.explain.views import FIXED, moved
+from histoxplain.explain.views import fixed_views
 
 if TYPE_CHECKING:
     from histoxplain.models import Bundle
@@ -50,7 +50,7 @@ class Goal:
 
     A point is a W+ latent with one more row, which holds how much of the image's detail is left. The image as it will
     be saved must be the target with `threshold`; if it is, it must also keep the image's confidence on average over
-    turned, mirrored and shifted views.
+    turned, shifted, grainy, faded and softened views.
 
     Args:
         bundle: the networks.
@@ -91,7 +91,7 @@ class Goal:
         score = p.gather(1, target)[:, 0] - others.clamp_min(self.threshold)
         good = torch.nonzero(score >= 0).flatten()
         if len(good):
-            views = [p[good], *(classify(moved(x[good], *view)).float() for view in FIXED[1:])]
+            views = [p[good], *(classify(view).float() for view in fixed_views(x[good]))]
             mean = torch.stack(views).mean(0).gather(1, target[good])[:, 0]
             score[good] = mean - self.confidences[owner].to(mean)[good]
         return score

@@ -15,7 +15,7 @@ from histoxplain.explain.explainer import THRESHOLD, Explainer, Found
 from histoxplain.explain.images import quantised
 from histoxplain.explain.invert import invert
 from histoxplain.explain.latent_space import device_of, draw, latent_space
-from histoxplain.explain.moves import Descent, Start, anchor_moves, class_moves, gradient_moves, layer_variants
+from histoxplain.explain.moves import Descent, Start, anchor_moves, blended_moves, class_moves, layer_variants
 from histoxplain.explain.record import Explanation
 from histoxplain.explain.search import Move
 
@@ -31,12 +31,13 @@ class LatentSearch(Explainer):
     """The smallest move in W+ whose saved image the classifier gives to the target, without leaving real tissue.
 
     Candidates are straight paths from the image's latent: towards the same noise under the other label (generated
-    images), along the difference of class means, towards samples of the target class, and along a gradient descent on
-    the classifier's margin that starts from the best of these. Paths are bracketed and bisected, the best ones again
-    with only some layers moving, and the one that changes the image least wins.
+    images), along the difference of class means, towards samples of the target class, and along a blend of these found
+    by gradient descent on the classifier's margin. Paths are bracketed and bisected, the best ones again with only some
+    layers moving, and the one that changes the image least wins.
 
-    Three things keep adversarial patterns out: latents stay where the generator's own latents lie; the classifier must
-    be convinced of turned, mirrored and shifted views as well; and by `confidence`, not just by `threshold`.
+    Three things keep adversarial patterns out: latents stay between those of the image and of real samples; the
+    classifier must be convinced of turned, shifted, grainy, faded and softened views as well; and by `confidence`, not
+    just by `threshold`.
 
     Args:
         bundle: the generator and the classifier.
@@ -134,7 +135,7 @@ class LatentSearch(Explainer):
             moves = [class_moves(s, space, G) + anchor_moves(s, space, anchors) for s in starts]
         pools, sure = self.first(starts, moves, keep=2 * count if several else 2)
         if self.gradient_steps:
-            self.extend(pools, starts, self.refined(starts, pools, seed), 1, sure)
+            self.extend(pools, starts, self.refined(starts, moves, pools, seed), 1, sure)
         best = [[v for arrival in pool[: count + 1] for v in layer_variants(arrival.move)] for pool in pools]
         self.extend(pools, starts, best, 3 * count, sure)
         return [self.found(start, pool, count, c) for start, pool, c in zip(starts, pools, sure)]
@@ -163,12 +164,13 @@ class LatentSearch(Explainer):
             pool += more
             pool.sort(key=lambda arrival: (not arrival.reached, arrival.cost))
 
-    def refined(self, starts: list[Start], pools: list[list[Arrival]], seed: int) -> list[list[Move]]:
-        """Gradient moves that begin near the best arrival of each image."""
-        first = 0.8 * torch.stack([pool[0].step for pool in pools])
+    def refined(
+        self, starts: list[Start], moves: list[list[Move]], pools: list[list[Arrival]], seed: int
+    ) -> list[list[Move]]:
+        """Blends of each image's moves that begin at its best arrival."""
+        first = [(pool[0].move, pool[0].alpha) for pool in pools]
         how = Descent(steps=self.gradient_steps)
-        moves = gradient_moves(starts, first, latent_space(self.bundle), self.bundle, how, seed)
-        return [[move] for move in moves]
+        return [[move] for move in blended_moves(starts, moves, first, self.bundle, how, seed)]
 
     def found(self, start: Start, pool: list[Arrival], count: int, sure: float) -> Found:
         """The best of the pool, or `count` that differ; with what was measured."""

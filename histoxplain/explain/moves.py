@@ -88,55 +88,64 @@ class Descent:
 
     steps: int = 12
     """Gradient steps."""
-    lr: float = 0.1
-    """Step size, in standard deviations of W."""
+    lr: float = 0.08
+    """Step size, in shares of a move."""
     margin: float = 4.0
     """By how much the target's logit should lead."""
-    image: float = 15.0
+    image: float = 40.0
     """Weight of the change of the image, `pixel_distance`."""
-    latent: float = 0.05
-    """Weight of the squared step, in standard deviations of W."""
-    stray: float = 1.0
-    """Weight of lying further from the target's mean than the generator's own samples do (squared, standardised)."""
 
 
-def gradient_moves(
-    starts: list[Start], first: Tensor, space: LatentSpace, bundle: Bundle, how: Descent, seed: int
+def blended_moves(
+    starts: list[Start],
+    moves: list[list[Move]],
+    first: list[tuple[Move, float]],
+    bundle: Bundle,
+    how: Descent,
+    seed: int,
 ) -> list[Move]:
-    """One refined move an image: gradient descent on the classifier's margin, near the start and near real latents.
+    """One refined move an image: gradient descent on the classifier's margin over blends of its moves.
 
-    One step for each group of layers, in whitened coordinates; every gradient sees the images turned, mirrored, shifted
-    and grainy in another way, so that no fixed pattern of pixels can win.
+    Each group of layers takes its own share of every move; shares are not negative and sum to at most one. The search
+    thus stays between the image and real samples of the target class: gradients in all of W+ find adversarial
+    patterns, which a second classifier does not believe. Every step sees another view of the images (see
+    `views.random_view`).
 
     Args:
         starts: N images.
-        first: the steps to begin with, `(N, num_ws, w_dim)`.
-        space: of the bundle.
+        moves: the moves of each.
+        first: for each, the one of its moves to begin with and how far along it.
         bundle: the networks.
         how: weights.
         seed: draws the views.
     """
     G, draws = bundle.generator, torch.Generator().manual_seed(seed)
-    groups = layer_groups(G.num_ws)
     ws, images = torch.stack([s.ws for s in starts]), torch.stack([s.image for s in starts])
     detail = None if starts[0].detail is None else torch.stack([s.detail for s in starts])
-    targets = torch.tensor([s.target for s in starts], device=ws.device)
-    rest = F.one_hot(targets, len(bundle.class_names)).bool()
-    means = space.means[targets][:, None]
+    rest = F.one_hot(torch.tensor([s.target for s in starts], device=ws.device), len(bundle.class_names)).bool()
+    most = max(map(len, moves))
+    steps = torch.stack(
+        [F.pad(torch.stack([m.step for m in some]), (0, 0, 0, 0, 0, most - len(some))) for some in moves]
+    )
+    fades = torch.stack([F.pad(torch.tensor([m.fade for m in some]), (0, most - len(some))) for some in moves]).to(ws)
+    groups = layer_groups(ws.shape[1])
 
-    def step_of(u: Tensor) -> Tensor:
-        return space.unwhiten(u)[:, groups]
+    def blend(u: Tensor) -> tuple[Tensor, Tensor]:
+        shares = F.relu(u) / F.relu(u).sum(1, keepdim=True).clamp_min(1.0)
+        fade = (shares.mean(2) * fades).sum(1)
+        return torch.einsum("nkl,nkld->nld", shares[:, :, groups], steps), fade
 
     def loss(u: Tensor, _: int) -> Tensor:
-        end = ws + step_of(u)
-        x = G.synthesis(end, noise_mode="const").float()
+        step, fade = blend(u)
+        with detailed(G, None if detail is None else (1 - fade)[:, None, None, None] * detail):
+            x = G.synthesis(ws + step, noise_mode="const").float()
         logits = bundle.classifier(random_view(x, draws))
         lead = logits[rest] - logits.masked_fill(rest, -torch.inf).amax(1)
-        stray = F.relu(space.whiten(end - means).square().mean((1, 2)) - 1)
-        cost = how.image * pixel_distance(x, images) + how.latent * u.square().mean((1, 2)) + how.stray * stray
-        return (F.relu(how.margin - lead) + cost).sum()
+        return (F.relu(how.margin - lead) + how.image * pixel_distance(x, images)).sum()
 
-    begin = torch.stack([first[:, groups == g].mean(1) for g in range(len(GROUPS))], 1)
-    with detailed(G, detail):
-        u = descend(loss, space.whiten(begin), how.steps, how.lr)
-    return [Move(w, step, "gradient") for w, step in zip(ws, 1.25 * step_of(u))]
+    u = torch.full((len(starts), most, len(GROUPS)), 0.02, device=ws.device)
+    for i, (move, alpha) in enumerate(first):
+        u[i, moves[i].index(move)] = min(alpha, 1.0)
+    step, fade = blend(descend(loss, u, how.steps, how.lr))
+    rows = zip(starts, 1.25 * step.detach(), (1.25 * fade).tolist())
+    return [Move(start.ws, one, "blend", gone) for start, one, gone in rows]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-FIXED = ((0, False, 0, 0), (1, True, 2, -1), (2, False, -1, 2))
-"""The views that decide whether a search has arrived: quarter turns, mirrored, shift in pixels down and right."""
+GRAIN = 0.05
+"""Standard deviation of the grain that views add, on the scale of `[-1, 1]`: about 6 of 256 grey levels."""
+FADED = 0.6
+"""How much of the colour a faded view keeps."""
 
 
 def moved(x: Tensor, turns: int, mirror: bool, down: int, right: int) -> Tensor:
@@ -28,21 +33,48 @@ def moved(x: Tensor, turns: int, mirror: bool, down: int, right: int) -> Tensor:
     if not reach:
         return x
     height, width = x.shape[-2:]
-    padded = torch.nn.functional.pad(x, (reach,) * 4, mode="reflect")
+    padded = F.pad(x, (reach,) * 4, mode="reflect")
     return padded[..., reach - down : reach - down + height, reach - right : reach - right + width]
 
 
-def random_view(x: Tensor, generator: torch.Generator, shift: int = 3, noise: float = 0.03) -> Tensor:
-    """One random view of a batch, the same move for all of it, with a little noise on every pixel.
+def grainy(x: Tensor, generator: torch.Generator, strength: float = GRAIN) -> Tensor:
+    """Images `(N, C, H, W)` with normal noise on every pixel, another for each image."""
+    return x + strength * torch.randn(x.shape, generator=generator).to(x)
+
+
+def softened(x: Tensor) -> Tensor:
+    """Images `(N, C, H, W)` averaged over 3 x 3 pixels."""
+    return F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), 3, 1)
+
+
+def faded(x: Tensor, share: float = FADED) -> Tensor:
+    """Images `(N, C, H, W)` with only `share` of their colour left; grey ones stay as they are."""
+    return share * x + (1 - share) * x.mean(1, keepdim=True)
+
+
+def fixed_views(x: Tensor) -> list[Tensor]:
+    """The views that decide whether a search has arrived: turned and grainy, turned and faded, softened.
+
+    Args:
+        x: images, `(N, C, H, W)`.
+
+    Returns:
+        Three batches of the same shape; the grain is always the same.
+    """
+    grain = grainy(torch.zeros_like(x[:1]), torch.Generator().manual_seed(0))
+    return [moved(x, 1, True, 2, -1) + grain, faded(moved(x, 2, False, -1, 2)), softened(x)]
+
+
+def random_view(x: Tensor, generator: torch.Generator, shift: int = 3) -> Tensor:
+    """One random view of a batch, the same for all of it but for the grain.
 
     Args:
         x: images, `(N, C, H, W)`.
         generator: draws the view.
         shift: largest shift in pixels.
-        noise: standard deviation of the noise, on the scale of `[-1, 1]`.
     """
     shift = min(shift, x.shape[-1] // 8)
-    turns, mirror = (int(torch.randint(n, (), generator=generator)) for n in (4, 2))
+    turns, mirror, look = (int(torch.randint(n, (), generator=generator)) for n in (4, 2, 3))
     down, right = (int(torch.randint(-shift, shift + 1, (), generator=generator)) for _ in range(2))
-    grain = torch.randn(x.shape, generator=generator).to(x.device)
-    return moved(x, turns, bool(mirror), down, right) + noise * grain
+    looks: list[Callable[[Tensor], Tensor]] = [lambda y: y, faded, softened]
+    return grainy(looks[look](moved(x, turns, bool(mirror), down, right)), generator)

@@ -1,12 +1,25 @@
 import pytest
 import torch
 
-from histoxplain.explain.views import FIXED, moved, random_view
+from histoxplain.explain.views import faded, fixed_views, moved, random_view, softened
 
 
-@pytest.mark.parametrize("view", FIXED)
-def test_views_keep_the_size(view):
-    assert moved(torch.rand(2, 3, 16, 16), *view).shape == (2, 3, 16, 16)
+def test_views_keep_the_size_and_are_always_the_same(rng):
+    x = torch.rand(2, 3, 16, 16, generator=rng)
+    assert [view.shape for view in fixed_views(x)] == [(2, 3, 16, 16)] * 3
+    assert all(a.equal(b) for a, b in zip(fixed_views(x), fixed_views(x)))
+
+
+def test_fading_keeps_the_brightness_and_a_share_of_the_colour():
+    x = torch.tensor([0.9, 0.0, -0.3])[None, :, None, None]
+    assert faded(x, 0.5).flatten().tolist() == pytest.approx([0.55, 0.1, -0.05])
+
+
+def test_softening_averages_neighbours():
+    x = torch.zeros(1, 1, 8, 8)
+    x[..., 4, 4] = 9
+    assert softened(x)[0, 0, 3:6, 3:6].eq(1).all()
+    assert softened(x).sum() == 9
 
 
 def test_shift_moves_down_and_right():
