@@ -45,7 +45,7 @@ def r1_penalty(real: Tensor, real_logits: Tensor) -> Tensor:
     return gradient.float().square().sum([1, 2, 3])
 
 
-def layout_correlation(images: Tensor, side: int = 8) -> Tensor:
+def layout_correlation(images: Tensor, side: int = 16) -> Tensor:
     """How alike the layouts of a batch are: the mean squared correlation of brightness between different images.
 
     Independent images give nearly 0, one layout in many colours 1. A young StyleGAN varies colour long before it
