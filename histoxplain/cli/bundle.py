@@ -41,6 +41,8 @@ class Command:
     """Terms of that data."""
     figures: tuple[Path, ...] = ()
     """JSON files of `histoxplain measure` and `histoxplain evaluate` to put on the card."""
+    pairs: bool = False
+    """Also draw counterfactuals.png: a sample of each class turned into every other class (a minute)."""
     half: bool = True
     """Store weights in half precision."""
 
@@ -74,7 +76,10 @@ def make_bundle(command: Command) -> Path:
     files = {part.role: file_of(command, part).name for part in parts}
     about = {"title": command.title, "data": command.data, "licence": command.licence, "figures": figures}
     write_bundle(command.out, command.out.name, files, **about)
-    draw_samples(load_bundle(command.out), command.out / "samples.png")
+    bundle = load_bundle(command.out)
+    draw_samples(bundle, command.out / "samples.png")
+    if command.pairs:
+        draw_pairs(bundle, command.out / "counterfactuals.png")
     write_card(command, parts, figures)
     return command.out
 
@@ -113,6 +118,40 @@ def draw_samples(bundle: Any, path: Path) -> None:
     picture = grid[0] if len(grid) == 1 else grid.permute(1, 2, 0)
     with replacing(path) as part:
         Image.fromarray(picture.numpy()).save(part, format="PNG")
+
+
+def draw_pairs(bundle: Any, path: Path) -> None:
+    """Write a picture of one sample of each class and its counterfactuals in every other class."""
+    from histoxplain import viz
+    from histoxplain._atomic import replacing
+    from histoxplain.explain import explain_latents, generate_pairs
+
+    pairs = generate_pairs(bundle)
+    count = len(bundle.class_names)
+    images, captions = [], []
+    for k, name in enumerate(bundle.class_names):
+        rows = [i for i, source in enumerate(pairs.sources) if source == k]
+        first = rows[0]
+        found = explain_latents(
+            bundle,
+            pairs.ws[[first] * len(rows)],
+            [bundle.class_names[pairs.targets[i]] for i in rows],
+            z=pairs.z[[first] * len(rows)],
+        )
+        images += [found[0].original, *(e.counterfactuals[0] for e in found)]
+        captions.append(f"{name} {found[0].probabilities_before[k]:.0%}")
+        for e in found:
+            captions.append(f"to {e.class_names[e.target_class]} {e.probabilities_after[0, e.target_class]:.0%}")
+    figure = viz.sample_grid(stack(images), captions, columns=count, side=2.2)
+    with replacing(path) as part:
+        figure.savefig(part, format="png", dpi=110)
+
+
+def stack(images: list[Tensor]) -> Tensor:
+    """Images of equal size as one batch."""
+    import torch
+
+    return torch.stack([image.cpu() for image in images])
 
 
 def write_card(command: Command, parts: list[_Part], figures: dict[str, Any]) -> None:
