@@ -69,5 +69,5 @@ def _classes(axes: Axes, latents: LatentMap) -> None:
 def _probability(axes: Axes, latents: LatentMap, name: str) -> None:
     chance = latents.probabilities[:, latents.class_names.index(name)].numpy()
     dots = axes.scatter(*latents.points.T, c=chance, s=16, cmap="viridis", vmin=0, vmax=1, linewidths=0)
-    axes.set_title(f"classifier's probability of {name}", fontsize=11)
+    axes.set_title(f"probability of {name}", fontsize=11)
     axes.figure.colorbar(dots, ax=axes, shrink=0.75, aspect=25, pad=0.01)
