@@ -100,14 +100,23 @@ class ExploreSession:
         Raises:
             InputError: if there is no such point, or a share is missing or negative.
         """
+        images, probabilities, w = self._see([place])
+        return Sight(images[0], probabilities[0], w[0])
+
+    def _see(self, places: Sequence[Place]) -> tuple[Tensor, Tensor, Tensor]:
+        """Images, probabilities and w of several places, in one go."""
+        ws = torch.cat([self._latent(place) for place in places])
+        images = quantised(self.bundle.generator.synthesis(ws, noise_mode="const"))
+        return images, self.bundle.classifier.probabilities(images), ws[:, 0]
+
+    def _latent(self, place: Place) -> Tensor:
         self._check(place)
         G, mix = self.bundle.generator, torch.tensor([place.mix])
         mix = mix / mix.sum().clamp_min(1) + (1 - mix.sum()).clamp_min(0) / mix.shape[1]
         ws = G.mapping(self.latents.z[place.point][None], mix if G.c_dim else None, truncation_psi=place.truncation)
         for step, direction in zip(place.steps, self.directions.values()):
             ws = ws + step * direction
-        image = quantised(G.synthesis(ws, noise_mode="const"))
-        return Sight(image[0], self.bundle.classifier.probabilities(image)[0], ws[0, 0])
+        return ws
 
     def _check(self, place: Place) -> None:
         check_between("point", place.point, 0, len(self.latents) - 1)
@@ -116,6 +125,7 @@ class ExploreSession:
         ok = len(place.steps) in (0, len(self.directions))
         check(ok, "steps", f"hold {len(self.directions)} numbers", place.steps, "give one step a direction")
 
+    @torch.no_grad()
     def strip(self, place: Place, direction: str, steps: Sequence[float] = (-3, -2, -1, 0, 1, 2, 3)) -> Film:
         """What is seen on the way along one direction, everything else staying as it is; its `alphas` are the steps.
 
@@ -125,7 +135,7 @@ class ExploreSession:
         check_one_of("direction", direction, self.directions)
         which = list(self.directions).index(direction)
         before, after = place.steps[:which], place.steps[which + 1 :]
-        sights = [self.at(Place(place.point, place.mix, place.truncation, (*before, s, *after))) for s in steps]
-        images, p = torch.stack([s.image for s in sights]), torch.stack([s.probabilities for s in sights])
-        ends = int(p[0].argmax()), int(p[-1].argmax())
-        return Film(images, torch.tensor(steps, dtype=torch.float32), p, self.class_names, *ends)
+        places = [Place(place.point, place.mix, place.truncation, (*before, s, *after)) for s in steps]
+        images, p, _ = self._see(places)
+        alphas, ends = torch.tensor(steps, dtype=torch.float32), p[[0, -1]].argmax(1).tolist()
+        return Film(images, alphas, p, self.class_names, *ends)
