@@ -68,7 +68,7 @@ def make_bundle(command: Command) -> Path:
 
     wanted = {role: getattr(command, role) for role in ("generator", "encoder", "classifier", "oracle")}
     parts = [read_part(role, check_exists(role, file)) for role, file in wanted.items() if file is not None]
-    figures = {path.stem: json.loads(check_exists("figures", path).read_text()) for path in command.figures}
+    figures = {path.stem: read_figures(check_exists("figures", path)) for path in command.figures}
     for part in parts:
         kept = part.checkpoint
         state = {name: smaller(tensor) if command.half else tensor for name, tensor in kept.state.items()}
@@ -95,6 +95,12 @@ def read_part(role: str, file: Path) -> _Part:
         if beside.exists():
             run[name] = json.loads(beside.read_text(encoding="utf-8"))
     return _Part(role, file, load_checkpoint(file, kinds.get(role, "classifier")), run)
+
+
+def read_figures(path: Path) -> dict[str, Any]:
+    """Figures as they were written, with the name of the data in place of where it lay."""
+    figures = json.loads(path.read_text(encoding="utf-8"))
+    return figures | ({"data": Path(figures["data"]).name} if figures.get("data") else {})
 
 
 def file_of(command: Command, part: _Part) -> Path:
@@ -188,7 +194,7 @@ def describe(part: _Part) -> list[str]:
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Names and values of a nested dictionary, numbers to four digits; lists are left out.
+    """Names and values of a nested dictionary, numbers to four digits; lists and what was not measured are left out.
 
     Example:
         >>> flat({"a": 1, "b": {"c": 0.123456}})
@@ -198,7 +204,7 @@ def flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     for name, value in values.items():
         if isinstance(value, dict):
             rows += flat(value, f"{prefix}{name}, ")
-        elif not isinstance(value, list):
+        elif value is not None and not isinstance(value, list):
             rows.append((f"{prefix}{name}", f"{value:.4g}" if isinstance(value, float) else str(value)))
     return rows
 
