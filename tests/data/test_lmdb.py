@@ -54,8 +54,9 @@ def test_other_processes_read_it(prepared, method):
     queue = context.SimpleQueue()
     child = context.Process(target=read_in_child, args=(source, queue))
     child.start()
+    child.join(timeout=100)
+    assert child.exitcode == 0
     assert queue.get() == expected
-    child.join()
     assert source.pixels().sum().item() == expected
 
 
