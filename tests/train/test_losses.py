@@ -43,7 +43,7 @@ def check_gradients(network, losses, prefix):
         expected = losses.get(f"{prefix}/{name}")
         if expected is not None:
             got = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-            assert (got - expected).abs().max() <= 1e-4 * expected.abs().max() + 1e-7, name
+            assert (got - expected).norm() <= 1e-4 * expected.norm() + 1e-7, name
             compared += 1
     assert compared > 10
 
