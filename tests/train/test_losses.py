@@ -43,7 +43,8 @@ def check_gradients(network, losses, prefix):
         expected = losses.get(f"{prefix}/{name}")
         if expected is not None:
             got = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-            assert (got - expected).norm() <= 1e-4 * expected.norm() + 1e-7, name
+            # float32 sums in another order reach 1.3e-4: inputs of leaky ReLUs next to 0 change sides
+            assert (got - expected).norm() <= 5e-4 * expected.norm() + 1e-7, name
             compared += 1
     assert compared > 10
 
