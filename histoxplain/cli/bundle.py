@@ -182,7 +182,9 @@ def describe(part: _Part) -> list[str]:
     lines = ["Network: " + ", ".join(f"{name} {value}" for name, value in settings.items()) + "."]
     seen = part.checkpoint.meta.get("images_seen")
     if seen:
-        lines += ["", f"Images seen in training: {seen:,}."]
+        went_on = bool(part.run.get("config", {}).get("start_from"))
+        which = "its last training, which went on from an earlier one" if went_on else "training"
+        lines += ["", f"Images seen in {which}: {seen:,}."]
     if "config" in part.run and part.role != "encoder":
         hidden = ("data", "device", "guide", "start_from")
         shown = {k: v for k, v in part.run["config"].items() if v is not None and k not in hidden}
