@@ -29,7 +29,7 @@ class Bundle:
     generator: Generator
     classifier: Classifier
     oracle: Classifier | None
-    """An independent classifier that no search has seen: it tells explanations from adversarial patterns."""
+    """An independent classifier that no search computes with: it tells explanations from adversarial patterns."""
     encoder: Encoder | None
     """Finds the latent of an image at once, where one was trained beside the generator."""
     class_names: tuple[str, ...]
