@@ -6,6 +6,7 @@ _names = {
     "bundle": ["Bundle", "load_bundle", "write_bundle"],
     "checkpoint": ["Checkpoint", "load_checkpoint", "save_checkpoint"],
     "classifier": ["Classifier", "ClassifierConfig", "load_classifier", "save_classifier"],
+    "conversion": ["Conversion", "convert"],
     "encoder": ["Encoder", "load_encoder", "save_encoder"],
     "stylegan2": [
         "Discriminator",

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from histoxplain._checks import check, check_images
-from histoxplain._device import resolve_device, resolve_precision
-from histoxplain.models.checkpoint import load_checkpoint, save_checkpoint
+from histoxplain._device import resolve_precision
+from histoxplain.models.checkpoint import Checkpoint, save_checkpoint
+from histoxplain.models.loading import load_network
 from histoxplain.models.stylegan2.config import EncoderConfig
 from histoxplain.models.stylegan2.discriminator import DiscriminatorBlock
 from histoxplain.models.stylegan2.layers import Convolution, FullyConnected
@@ -36,8 +37,11 @@ class Encoder(nn.Module):
             self.add_module(f"b{resolution}", DiscriminatorBlock(config, resolution))
         width = config.width(4)
         self.conv = Convolution(width, width, 3, act="lrelu")
-        self.fc = FullyConnected(width * 16, 2 * width, "lrelu")
-        self.out = FullyConnected(2 * width, config.codes * config.w_dim)
+        if config.head == "norm":
+            self.norm = nn.BatchNorm1d(width * 16)
+        else:
+            self.fc = FullyConnected(width * 16, 2 * width, "lrelu")
+        self.out = FullyConnected(width * 16 if config.head == "norm" else 2 * width, config.codes * config.w_dim)
 
     @property
     def blocks(self) -> list[DiscriminatorBlock]:
@@ -56,7 +60,9 @@ class Encoder(nn.Module):
         image, features = x.contiguous(memory_format=torch.channels_last), None
         for block in self.blocks:
             features, image = block(features, image)
-        codes = self.out(self.fc(self.conv(features.float()).flatten(1))).unflatten(1, (self.config.codes, self.w_dim))
+        features = self.conv(features.float()).flatten(1)
+        features = self.norm(features) if self.config.head == "norm" else self.fc(features)
+        codes = self.out(features).unflatten(1, (self.config.codes, self.w_dim))
         return codes if self.config.codes == self.num_ws else codes.repeat(1, self.num_ws, 1)
 
     def set_precision(self, precision: str = "auto") -> Encoder:
@@ -73,8 +79,10 @@ def save_encoder(path: str | Path, encoder: Encoder, meta: dict[str, Any] | None
 
 
 def load_encoder(path: str | Path, device: str = "auto", precision: str = "auto") -> Encoder:
-    """Read an encoder that was trained beside a generator; see `load_generator`."""
-    checkpoint = load_checkpoint(path, kind=KIND)
-    encoder = Encoder(EncoderConfig(**checkpoint.config))
-    encoder.load_state_dict({name: tensor.float() for name, tensor in checkpoint.state.items()})
-    return encoder.eval().requires_grad_(False).to(resolve_device(device)).set_precision(precision)
+    """Read an encoder that was trained beside a generator, ours or HistoXplaining's; see `load_generator`."""
+    return load_network(path, KIND, make_encoder, device, precision)
+
+
+def make_encoder(found: Checkpoint) -> Encoder:
+    """An encoder of the shape that a checkpoint describes, not yet with its weights."""
+    return Encoder(EncoderConfig(**found.config))

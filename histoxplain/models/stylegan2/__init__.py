@@ -4,7 +4,8 @@ from histoxplain._lazy import attach
 
 _names = {
     "config": ["DiscriminatorConfig", "EncoderConfig", "GeneratorConfig"],
-    "generator": ["Generator", "load_generator", "save_generator"],
-    "discriminator": ["Discriminator", "load_discriminator", "save_discriminator"],
+    "generator": ["Generator"],
+    "discriminator": ["Discriminator"],
+    "checkpoints": ["load_discriminator", "load_generator", "save_discriminator", "save_generator"],
 }
 __getattr__, __dir__, __all__ = attach(__name__, _names, ["layers"])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log2
+from typing import ClassVar
 
 from histoxplain._checks import check, check_at_least, check_one_of, check_power_of_two
 
 ARCHITECTURES = ("orig", "skip", "resnet")
+HEADS = ("mlp", "norm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +27,10 @@ class _NetworkConfig:
     conv_clamp: float | None = None
     """Limit of activations, in units of the layer's gain; None does not limit."""
 
+    least_resolution: ClassVar[int] = 8
+
     def __post_init__(self) -> None:
-        check_power_of_two("resolution", self.resolution, least=8)
+        check_power_of_two("resolution", self.resolution, least=self.least_resolution)
         check_at_least("channels", self.channels, 1)
         check_at_least("c_dim", self.c_dim, 0)
         check_at_least("channel_max", self.channel_max, 1)
@@ -42,6 +46,11 @@ class _NetworkConfig:
     def width(self, resolution: int) -> int:
         """Number of feature maps at a resolution."""
         return min(self.channel_base // resolution, self.channel_max)
+
+    @property
+    def input_channels(self) -> int:
+        """Planes that a network which looks at images takes."""
+        return self.channels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +75,10 @@ class GeneratorConfig(_NetworkConfig):
     """Whether layers add noise."""
     w_avg_beta: float = 0.995
     """Decay of the running mean of w."""
+    const_channels: int | None = None
+    """Feature maps of the constant input; None takes as many as follow it. HistoXplaining's has ten more a class."""
+
+    least_resolution: ClassVar[int] = 4
 
     @property
     def num_ws(self) -> int:
@@ -85,11 +98,23 @@ class DiscriminatorConfig(_NetworkConfig):
     """Images whose spread the minibatch statistic compares; None takes the whole batch."""
     mbstd_channels: int = 1
     """Feature maps the minibatch statistic adds; 0 leaves it out."""
+    label_planes: bool = False
+    """Take the label as one more plane of the image for each class, as HistoXplaining does, not as a projection."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        whole = not self.label_planes or self.architecture != "skip"
+        check(whole, "label_planes", "be off with the architecture skip", self.label_planes)
 
     @property
     def cmap_dim(self) -> int:
         """Length of the label's projection; 0 without classes."""
-        return self.width(4) if self.c_dim else 0
+        return self.width(4) if self.c_dim and not self.label_planes else 0
+
+    @property
+    def input_channels(self) -> int:
+        """Planes of the image, and of the label where it comes as planes."""
+        return self.channels + self.c_dim * self.label_planes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +129,10 @@ class EncoderConfig(_NetworkConfig):
     """Copies of w that the generator takes."""
     codes: int = 1
     """Different latents it finds: 1 is W (the same w for every layer), `num_ws` is W+."""
+    head: str = "mlp"
+    """What follows the trunk: "mlp" (two layers) or "norm" (batch normalisation and one layer, HistoXplaining's)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_one_of("head", self.head, HEADS)
         check_one_of("codes", self.codes, (1, self.num_ws))

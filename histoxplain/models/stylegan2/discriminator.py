@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from math import sqrt
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from histoxplain._checks import check, check_images
-from histoxplain._device import resolve_device, resolve_precision
-from histoxplain.models.checkpoint import load_checkpoint, save_checkpoint
+from histoxplain._device import resolve_precision
 from histoxplain.models.stylegan2.config import DiscriminatorConfig
 from histoxplain.models.stylegan2.generator import MappingNetwork
 from histoxplain.models.stylegan2.layers import FIR, Convolution, FullyConnected, MinibatchStd
 from histoxplain.ops import downsample2d, setup_filter
-
-KIND = "stylegan2.discriminator"
 
 
 class DiscriminatorBlock(nn.Module):
@@ -30,7 +24,7 @@ class DiscriminatorBlock(nn.Module):
         layer = {"act": "lrelu", "clamp": config.conv_clamp}
         self.architecture, self.dtype = config.architecture, torch.float32
         if config.architecture == "skip" or resolution == config.resolution:
-            self.fromrgb = Convolution(config.channels, into, 1, **layer)
+            self.fromrgb = Convolution(config.input_channels, into, 1, **layer)
         self.conv0 = Convolution(into, into, 3, **layer)
         self.conv1 = Convolution(into, out, 3, down=2, **layer)
         if config.architecture == "resnet":
@@ -86,7 +80,9 @@ class Discriminator(nn.Module):
         self.c_dim, self.img_resolution, self.img_channels = config.c_dim, config.resolution, config.channels
         for resolution in config.resolutions[:0:-1]:
             self.add_module(f"b{resolution}", DiscriminatorBlock(config, resolution))
-        if config.c_dim:
+        if config.label_planes:
+            self.label_rows = nn.Parameter(torch.randn(2, config.resolution**2))
+        if config.cmap_dim:
             self.mapping = MappingNetwork(0, config.c_dim, config.cmap_dim, config.mapping_layers, None, None)
         self.b4 = DiscriminatorEpilogue(config)
 
@@ -104,14 +100,26 @@ class Discriminator(nn.Module):
         check_images("x", x, self.img_channels)
         side = self.img_resolution
         check(x.shape[2:] == (side, side), "x", f"be {side} x {side} pixels", tuple(x.shape))
+        x = torch.cat([x, self.planes(c)], 1) if self.config.label_planes else x
         image, features = x.contiguous(memory_format=torch.channels_last), None
         for block in self.blocks:
             features, image = block(features, image)
         logits = self.b4(features, image)
-        if not self.c_dim:
+        if not self.config.cmap_dim:
             return logits
         cmap = self.mapping(None, c)
         return (logits * cmap).sum(1, keepdim=True) / sqrt(cmap.shape[1])
+
+    def planes(self, c: Tensor | None) -> Tensor:
+        """Labels `(N, c_dim)` to planes `(N, c_dim, R, R)`: one learnt plane for 1, another for 0.
+
+        Raises:
+            InputError: if `c` is missing or has the wrong shape.
+        """
+        got = None if c is None else tuple(c.shape)
+        check(got is not None and got[1:] == (self.c_dim,), "c", f"have shape (N, {self.c_dim})", got)
+        rows = self.label_rows[0].lerp(self.label_rows[1], c[:, :, None].float())
+        return rows.unflatten(2, (self.img_resolution, self.img_resolution))
 
     def set_precision(self, precision: str = "auto") -> Discriminator:
         """Compute convolutions down to 8x8 in "float32", "bfloat16" or "auto"; returns self."""
@@ -119,19 +127,3 @@ class Discriminator(nn.Module):
         for block in self.blocks:
             block.dtype = dtype
         return self
-
-
-def save_discriminator(path: str | Path, discriminator: Discriminator, meta: dict[str, Any] | None = None) -> None:
-    """Write a discriminator as safetensors; see `save_generator`."""
-    meta = {"class_names": list(discriminator.class_names), **(meta or {})}
-    save_checkpoint(path, discriminator.state_dict(), kind=KIND, config=asdict(discriminator.config), meta=meta)
-
-
-def load_discriminator(path: str | Path, device: str = "auto", precision: str = "auto") -> Discriminator:
-    """Read a discriminator that `train gan` wrote; see `load_generator`."""
-    checkpoint = load_checkpoint(path, kind=KIND)
-    discriminator = Discriminator(
-        DiscriminatorConfig(**checkpoint.config), tuple(checkpoint.meta.get("class_names", ()))
-    )
-    discriminator.load_state_dict({name: tensor.float() for name, tensor in checkpoint.state.items()})
-    return discriminator.eval().requires_grad_(False).to(resolve_device(device)).set_precision(precision)

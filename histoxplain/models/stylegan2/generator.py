@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import asdict
 from math import sqrt
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from histoxplain._checks import check, check_one_of
-from histoxplain._device import resolve_device, resolve_precision
-from histoxplain.models.checkpoint import load_checkpoint, save_checkpoint
+from histoxplain._device import resolve_precision
 from histoxplain.models.stylegan2.config import GeneratorConfig
 from histoxplain.models.stylegan2.layers import (
     FIR,
@@ -26,7 +22,6 @@ from histoxplain.models.stylegan2.layers import (
 )
 from histoxplain.ops import setup_filter, upsample2d
 
-KIND = "stylegan2.generator"
 NOISE_MODES = ("const", "random", "none")
 Styles = Mapping[str, Tensor]
 
@@ -110,13 +105,14 @@ class SynthesisBlock(nn.Module):
         self.resolution, self.architecture = resolution, config.architecture
         shape = {"use_noise": config.use_noise, "clamp": config.conv_clamp}
         if first:
-            self.const = nn.Parameter(torch.randn(out, 4, 4))
+            into = config.const_channels or out
+            self.const = nn.Parameter(torch.randn(into, 4, 4))
         else:
             into = config.width(resolution // 2)
             self.conv0 = SynthesisLayer(into, out, config.w_dim, resolution, up=2, **shape)
             if config.architecture == "resnet":
                 self.skip = Convolution(into, out, 1, bias=False, up=2)
-        self.conv1 = SynthesisLayer(out, out, config.w_dim, resolution, up=1, **shape)
+        self.conv1 = SynthesisLayer(into if first else out, out, config.w_dim, resolution, up=1, **shape)
         self.has_image = config.architecture == "skip" or resolution == config.resolution
         if self.has_image:
             self.torgb = ToRGB(out, config.channels, config.w_dim, config.conv_clamp)
@@ -252,26 +248,3 @@ class Generator(nn.Module):
         for block in self.synthesis.blocks[1:]:
             block.dtype = dtype
         return self
-
-
-def save_generator(path: str | Path, generator: Generator, meta: dict[str, Any] | None = None) -> None:
-    """Write a generator as safetensors with its configuration, class names and `meta` (images seen, data, licence)."""
-    meta = {"class_names": list(generator.class_names), **(meta or {})}
-    save_checkpoint(path, generator.state_dict(), kind=KIND, config=asdict(generator.config), meta=meta)
-
-
-def load_generator(path: str | Path, device: str = "auto", precision: str = "auto") -> Generator:
-    """Read a generator that `train gan` or `save_generator` wrote, ready to use (evaluation mode, no gradients).
-
-    Args:
-        path: a `.safetensors` file.
-        device: "auto", "cpu", "cuda", ...
-        precision: of the convolutions; see `Generator.set_precision`.
-
-    Raises:
-        InputError: if the file is missing, damaged or holds something else.
-    """
-    checkpoint = load_checkpoint(path, kind=KIND)
-    generator = Generator(GeneratorConfig(**checkpoint.config), tuple(checkpoint.meta.get("class_names", ())))
-    generator.load_state_dict({name: tensor.float() for name, tensor in checkpoint.state.items()})
-    return generator.eval().requires_grad_(False).to(resolve_device(device)).set_precision(precision)
