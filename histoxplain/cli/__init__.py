@@ -14,7 +14,8 @@ from histoxplain._checks import InputError
 __all__ = ["VERBS", "main"]
 
 VERBS = {
-    "prepare": ("histoxplain.cli.prepare", "make an LMDB of square images, split by patient, from a folder"),
+    "download": ("histoxplain.cli.download", "fetch a published data set, checked, with its terms"),
+    "prepare": ("histoxplain.cli.prepare", "make square images, split by patient, of a folder, an archive or an LMDB"),
     "train classifier": ("histoxplain.cli.train_classifier", "train a classifier on prepared data"),
     "train gan": ("histoxplain.cli.train_gan", "train a class-conditional generator on prepared data"),
     "predict": ("histoxplain.cli.predict", "classify images into a CSV file"),

@@ -1,7 +1,7 @@
-"""Make an LMDB of square images, split by patient, from a folder with one sub-folder per class.
+"""Make square images, split by patient, of a folder with one sub-folder per class, or of data in another format.
 
-Images are cropped to their central square and resized with Lanczos. Every file that is left out is named, with the
-reason, in DST.report.json.
+Images are cropped to their central square and resized with Lanczos. A published split is kept, unless --fractions or
+groups ask for a new one. Every file that is left out is named, with the reason, in DST.report.json.
 """
 
 from __future__ import annotations
@@ -21,11 +21,14 @@ class Command:
     """Options of `histoxplain prepare`."""
 
     source: Annotated[Positional[Path], arg(metavar="SOURCE")]
-    """Folder with one sub-folder of images per class, or an LMDB made before."""
+    """Folder with one sub-folder of images (or DICOM) per class, the folder or zip of a published data set, NVIDIA's
+    dataset.zip, MedMNIST's npz, an LMDB of rosinality or HistoXplaining, or an LMDB made before."""
     destination: Annotated[Positional[Path], arg(metavar="DESTINATION")]
-    """The LMDB file to write."""
+    """What to write: an LMDB, or what its ending .zip or .npz says."""
     resolution: int = 64
-    """Side of the square images, in pixels; a power of two."""
+    """Side of the square images, in pixels; a power of two, but for npz."""
+    format: Literal["lmdb", "zip", "npz", "rosinality", "histoxplaining"] | None = None
+    """lmdb: ours; zip: for NVIDIA's StyleGAN; npz: as MedMNIST; rosinality, histoxplaining: folders with their LMDB."""
     groups: Path | None = None
     """CSV file that says which images belong together (one patient, one slide)."""
     group_column: str | None = None
@@ -34,8 +37,8 @@ class Command:
     """Its column with the file: the path inside SOURCE, or the file name alone."""
     group_regex: str | None = None
     r"""Instead of a CSV file: a regular expression searched in the file name, such as "person(\d+)"."""
-    fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
-    """Shares of train, validation and test."""
+    fractions: tuple[float, float, float] | None = None
+    """Shares of train, validation and test; by default the published split, or else 0.7 0.15 0.15."""
     seed: int = 0
     """Of the split, which depends on labels, groups and seed only."""
     channels: Literal["auto", "1", "3"] = "auto"
@@ -56,6 +59,7 @@ class Command:
             self.source,
             self.destination,
             self.resolution,
+            format=self.format,
             group_of=choose_groups(self.groups, self.group_column, self.file_column, self.group_regex),
             fractions=self.fractions,
             seed=self.seed,
@@ -74,6 +78,7 @@ def describe(report: Report) -> str:
     lines = [f"{report.count} {kind} images of {side} pixels in {report.groups} groups -> {report.destination}"]
     for name, splits in report.classes.items():
         lines.append(f"  {name}: " + ", ".join(f"{count} {split}" for split, count in splits.items()))
+    lines += [f"  terms: {report.terms}"] if report.terms else []
     lines += [f"  note: {note}" for note in report.notes]
     lines.append(f"  {len(report.skipped)} files left out; {report.destination}.report.json names each and why")
     return "\n".join(lines)

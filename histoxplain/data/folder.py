@@ -11,7 +11,7 @@ from histoxplain.data.source import Row, Source, rows_of_split
 from histoxplain.data.transforms import read_image, to_unit
 
 SUFFIXES = frozenset(
-    {".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tga"}
+    {".bmp", ".dcm", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tga"}
     | {".tif", ".tiff", ".webp"}
 )
 """File names that promise an image."""

@@ -49,11 +49,24 @@ def read_columns(path: Path, *columns: str) -> list[tuple[str, ...]]:
         text = path.read_text(encoding="utf-8-sig")
     except (UnicodeDecodeError, IsADirectoryError) as error:
         raise InputError(f"`groups` must be a CSV file in UTF-8, got {path} ({error}).") from error
+    return read_table(text, path.name, *columns)
+
+
+def read_table(text: str, name: str, *columns: str) -> list[tuple[str, ...]]:
+    r"""Some columns of a table (comma, semicolon or tab, with a header line), as text without surrounding blanks.
+
+    Raises:
+        InputError: if a column is missing.
+
+    Example:
+        >>> read_table("file;label\na.png; 1", "cases.csv", "label")
+        [('1',)]
+    """
     header = text.partition("\n")[0]
     delimiter = max(",;\t", key=header.count)
     table = csv.DictReader(text.splitlines(), delimiter=delimiter)
     for column in columns:
-        check_one_of(f"column of {path.name}", column, table.fieldnames or ["(the table is empty)"])
+        check_one_of(f"column of {name}", column, table.fieldnames or ["(the table is empty)"])
     return [tuple((line[column] or "").strip() for column in columns) for line in table]
 
 

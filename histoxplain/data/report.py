@@ -31,6 +31,7 @@ class Report:
     filter: str
     seed: int
     fractions: tuple[float, ...]
+    """Shares of train, validation and test; empty if the split of the source was kept."""
     count: int
     """Images written."""
     groups: int
@@ -41,6 +42,9 @@ class Report:
     """Every file that was left out."""
     notes: list[str] = field(default_factory=list)
     """What else a careful person should know."""
+    format: str = "lmdb"
+    terms: str | None = None
+    """Under which terms the data were published, if they came by `histoxplain download`."""
 
 
 def count_groups(rows: Sequence[Row]) -> int:
@@ -50,10 +54,28 @@ def count_groups(rows: Sequence[Row]) -> int:
 
 
 def tabulate(rows: Sequence[Row], class_names: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Images of every class in every split."""
-    counts = Counter((row.label, row.split) for row in rows)
+    """Images of every class in every split; an image with several findings counts for each."""
+    counts = Counter((label, row.split) for row in rows for label in findings(row))
     names = dict(enumerate(class_names)) or {-1: "(unknown)"}
     return {name: {split: counts[label, split] for split in SPLITS} for label, name in names.items()}
+
+
+def findings(row: Row) -> list[int]:
+    """The classes of a row: one, or those that a vector names.
+
+    Example:
+        >>> findings(Row("a", 2)), findings(Row("b", vector=(1.0, 0.0, 1.0)))
+        ([2], [0, 2])
+    """
+    if row.label >= 0 or row.vector is None:
+        return [row.label]
+    return [i for i, value in enumerate(row.vector) if value > 0]
+
+
+def torn_groups(rows: Sequence[Row]) -> int:
+    """How many groups stand in more than one split, as a published split may have it."""
+    pairs = {(row.group, row.split) for row in rows if row.group is not None}
+    return sum(count > 1 for count in Counter(group for group, _ in pairs).values())
 
 
 def remarks(rows: Sequence[Row], class_names: Sequence[str], kept: Sequence[str]) -> list[str]:
@@ -61,6 +83,8 @@ def remarks(rows: Sequence[Row], class_names: Sequence[str], kept: Sequence[str]
     notes = [f"class {name!r} has no usable image and was left out" for name in class_names if name not in kept]
     for name, splits in tabulate(rows, kept).items():
         notes += [f"class {name!r} has no image in {split}" for split, count in splits.items() if not count]
+    if torn := torn_groups(rows):
+        notes.append(f"{torn} groups stand in more than one part of the published split; give fractions for a new one")
     if all(row.group is None for row in rows):
         notes.append("no groups were given: images of one patient may be in train and in test")
     return notes

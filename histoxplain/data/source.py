@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,8 +20,29 @@ class Row:
 
     id: str
     label: int = -1
+    """Index of the class; -1 where unknown, or where a case has several."""
     group: str | None = None
     split: str | None = None
+    vector: tuple[float, ...] | None = None
+    """The label as it was given, where it was given as a vector: several findings, or numbers to condition on."""
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Row:
+        """The row of a JSON record."""
+        vector = record.get("vector")
+        return cls(**{**record, "vector": None if vector is None else tuple(vector)})
+
+    def record(self) -> dict[str, Any]:
+        """What to write as JSON.
+
+        Example:
+            >>> Row("a.png", 1).record()
+            {'id': 'a.png', 'label': 1, 'group': None, 'split': None}
+        """
+        record = asdict(self)
+        if self.vector is None:
+            del record["vector"]
+        return record
 
 
 class Source(ABC):
@@ -52,6 +74,12 @@ class Source(ABC):
     def labels(self) -> np.ndarray:
         """Class of every case, int64 (N,); -1 where unknown."""
         return np.array([row.label for row in self.rows], dtype=np.int64)
+
+    @property
+    def vectors(self) -> np.ndarray | None:
+        """Labels given as vectors, float32 (N, L); None where there are none."""
+        vectors = [row.vector for row in self.rows]
+        return None if not vectors or None in vectors else np.array(vectors, dtype=np.float32)
 
     @property
     def ids(self) -> list[str]:

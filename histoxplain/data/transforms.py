@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from histoxplain._checks import InputError, check, check_at_least, check_exists, check_one_of
+from histoxplain.data.dicom import is_dicom, read_dicom
 
 FILTER = "lanczos"
 """The one resampling filter of prepared images: Pillow's antialiased Lanczos with three lobes."""
@@ -61,20 +63,36 @@ def open_picture(path: str | Path, white: int = WHITE_16_BIT) -> Image.Image:
         UnreadableImageError: if the file is no image, is cut off, has a side below `SMALLEST_SIDE`, or holds
             floating-point pixels, which have no known white.
     """
-    path = check_exists("image", path)
+    return decode_picture(check_exists("image", path), path, white)
+
+
+def decode_picture(file: Path | BinaryIO, name: str | Path, white: int = WHITE_16_BIT) -> Image.Image:
+    """What `open_picture` does, for an open file as well; `name` is what to call it, and tells DICOM by its ending.
+
+    Raises:
+        UnreadableImageError: as `open_picture`.
+        ImportError: if the file is DICOM and pydicom is not installed.
+    """
     try:
-        with Image.open(path) as picture:
-            if min(picture.size) < SMALLEST_SIDE:
-                size = f"{picture.width}x{picture.height} pixels"
-                raise UnreadableImageError(path, f"{size}, each side must have at least {SMALLEST_SIDE}")
-            return to_8_bit(ImageOps.exif_transpose(picture), white)
-    except UnreadableImageError:
+        if is_dicom(name):
+            return large_enough(read_dicom(file), name)
+        with Image.open(file) as picture:
+            return to_8_bit(ImageOps.exif_transpose(large_enough(picture, name)), white)
+    except (UnreadableImageError, ImportError):
         raise
     except Exception as error:  # decoders raise anything on damaged files: OSError, SyntaxError, struct.error, ...
-        raise UnreadableImageError(path, complaint(error, path)) from error
+        raise UnreadableImageError(name, complaint(error, file)) from error
 
 
-def complaint(error: Exception, path: Path) -> str:
+def large_enough(picture: Image.Image, name: str | Path) -> Image.Image:
+    """The picture, unless a side is below `SMALLEST_SIDE`."""
+    if min(picture.size) < SMALLEST_SIDE:
+        size = f"{picture.width}x{picture.height} pixels"
+        raise UnreadableImageError(name, f"{size}, each side must have at least {SMALLEST_SIDE}")
+    return picture
+
+
+def complaint(error: Exception, file: Path | BinaryIO) -> str:
     """What is wrong with an image file, in a few words.
 
     Example:
@@ -82,7 +100,8 @@ def complaint(error: Exception, path: Path) -> str:
         'image file is truncated (7 bytes not processed)'
     """
     if isinstance(error, UnidentifiedImageError):
-        return "the file is empty" if path.stat().st_size == 0 else "not an image in a known format"
+        size = file.stat().st_size if isinstance(file, Path) else file.seek(0, 2)
+        return "the file is empty" if size == 0 else "not an image in a known format"
     if isinstance(error, IsADirectoryError):
         return "this is a folder"
     return str(error).partition("\n")[0].rstrip(".") or type(error).__name__
