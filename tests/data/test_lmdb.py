@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader
 
 from histoxplain import InputError
 from histoxplain.data import LMDBWriter, open_source, prepare
-from histoxplain.data.lmdb import Handle, ImageLMDB
+from histoxplain.data.handle import Handle
+from histoxplain.data.lmdb import ImageLMDB
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ def test_interruption_leaves_the_old_file_and_nothing_else(folder, tmp_path, mon
     def fail(*_):
         raise error
 
-    monkeypatch.setattr("histoxplain.data.preparation.write_records", fail)
+    monkeypatch.setattr("histoxplain.data.lmdb.ImageLMDBWriter.finish", fail)
     with pytest.raises(type(error)):
         run(folder, path, 16, overwrite=True)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.is_file()} == before
@@ -133,11 +133,15 @@ def test_nothing_usable_writes_nothing(tmp_path):
 
 
 def test_split_folders_are_not_classes(folder, tmp_path):
-    shutil.move(folder, tmp_path / "train")
     (tmp_path / "new" / "test").mkdir(parents=True)
-    shutil.move(tmp_path / "train", tmp_path / "new" / "train")
+    shutil.move(folder, tmp_path / "new" / "train")
+    report = run(tmp_path / "new", tmp_path / "a.lmdb")
+    assert (list(report.classes), report.fractions) == (["benign", "malignant"], ())
+    assert set(open_source(tmp_path / "a.lmdb").splits) == {"train"}
+    for file in (tmp_path / "new").rglob("*.png"):
+        file.rename(tmp_path / "new" / "train" / f"{file.parent.name}{file.name}")
     with pytest.raises(InputError, match="one folder per class"):
-        run(tmp_path / "new", tmp_path / "a.lmdb")
+        run(tmp_path / "new", tmp_path / "b.lmdb")
 
 
 @pytest.mark.parametrize(

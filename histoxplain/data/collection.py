@@ -1,0 +1,115 @@
+"""The images of any source, ready to be prepared: what is known of each, and how to load it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from PIL import Image
+
+from histoxplain._checks import check
+from histoxplain.data.folder import SUFFIXES
+from histoxplain.data.groups import GroupOf
+from histoxplain.data.layouts import SPLIT_NAMES, Table, read_layout
+from histoxplain.data.opening import open_source
+from histoxplain.data.report import Skipped
+from histoxplain.data.source import Row
+from histoxplain.data.tree import Tree
+from histoxplain.data.zip import ImageZip, is_zip
+
+WAY_OUT = "give a folder with one sub-folder of images per class"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An image that may be prepared: what is known of it, and how to load it as "L" or "RGB" picture."""
+
+    row: Row
+    load: Callable[[], Image.Image]
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Images to prepare in alphabetical order, the names of their classes, and what was left out so far."""
+
+    candidates: list[Candidate]
+    class_names: list[str]
+    skipped: list[Skipped] = field(default_factory=list)
+    numbered: bool = False
+    """Whether classes are numbers that others rely on, so that empty ones must stay."""
+
+
+def collect(path: Path, group_of: GroupOf | None, white: int) -> Collection:
+    """The images of a folder, an archive, or any file that `open_source` reads.
+
+    Raises:
+        InputError: if there are none, or their classes cannot be told.
+    """
+    if path.is_dir() and not (path / "data.mdb").is_file():
+        tree = Tree.of_folder(path)
+        table = read_layout(tree)
+        return collect_table(path, tree, table, [partial(tree.picture, name, white) for name in table.names], group_of)
+    if is_zip(path):
+        archive = ImageZip(path, white=white)
+        loads = [partial(archive.picture, i) for i in range(len(archive))]
+        return collect_table(path, archive.tree, archive.table, loads, group_of)
+    source = open_source(path)
+    stored = hasattr(source, "picture")
+    check(stored, "source", "be a folder of class folders, an archive or an LMDB", f"the file {path}", WAY_OUT)
+    loads = [partial(source.picture, i) for i in range(len(source))]
+    return choose(source.rows, loads, list(source.class_names), group_of, [], numbered=True)
+
+
+def collect_table(
+    path: Path, tree: Tree, table: Table, loads: Sequence[Callable[[], Image.Image]], group_of: GroupOf | None
+) -> Collection:
+    """The images of a tree, with a reason for every other file in it."""
+    names = list(table.class_names)
+    splits = bool(names) and {name.lower() for name in names} <= set(SPLIT_NAMES)
+    got = f"{path}, whose folders are {', '.join(names)}"
+    check(not splits, "source", "hold one folder per class", got, f"put class folders into {names[0] if names else ''}")
+    images = set(table.names)
+    skipped = [Skipped(name, table.left_out.get(name) or why_not(name)) for name in tree.names if name not in images]
+    return choose(table.rows, loads, names, group_of, skipped, table.numbered)
+
+
+def choose(
+    rows: Sequence[Row],
+    loads: Sequence[Callable[[], Image.Image]],
+    class_names: list[str],
+    group_of: GroupOf | None,
+    skipped: list[Skipped],
+    numbered: bool,
+) -> Collection:
+    """Leave out what has no group or no class where others have one."""
+    candidates = []
+    for row, load in zip(rows, loads):
+        row = replace(row, group=group_of(row.id), split=None) if group_of else row
+        reason = reason_to_skip(row, grouped=group_of is not None, classes=bool(class_names) and not numbered)
+        if reason:
+            skipped.append(Skipped(row.id, reason))
+        else:
+            candidates.append(Candidate(row, load))
+    return Collection(candidates, class_names, skipped, numbered)
+
+
+def why_not(name: str) -> str:
+    """Why a file is not taken for an image.
+
+    Example:
+        >>> why_not("cases.csv")
+        'not an image: ending .csv'
+    """
+    suffix = Path(name).suffix
+    return "hidden" if suffix.lower() in SUFFIXES else f"not an image: ending {suffix or '(none)'}"
+
+
+def reason_to_skip(row: Row, grouped: bool, classes: bool) -> str | None:
+    """Why an image must be left out, judged by its place."""
+    if classes and row.label < 0:
+        return "lies beside the class folders, so its class is unknown"
+    if grouped and row.group is None:
+        return "no group is known for it, so it could leak from train to test"
+    return None

@@ -1,0 +1,122 @@
+"""Published layouts, as folders and as archives."""
+
+import shutil
+
+import pytest
+
+from histoxplain import InputError
+from histoxplain.data import open_source, prepare
+
+NCT = {f"NCT-CRC-HE-100K/{c}/{c}-{i}.tif": (f"{c}/{c}-{i}.tif", c, None, None) for c in ("ADI", "TUM") for i in "AB"}
+LC25000 = {
+    f"lung_colon_image_set/{organ}_image_sets/{organ}_{kind}/{organ}{kind}{i}.jpeg": (
+        f"{organ}_image_sets/{organ}_{kind}/{organ}{kind}{i}.jpeg",
+        f"{organ}_{kind}",
+        None,
+        None,
+    )
+    for organ, kind in (("colon", "n"), ("lung", "n"), ("lung", "scc"))
+    for i in (1, 2)
+}
+CHEST = {
+    f"chest_xray/{split}/{name}": (
+        f"{split}/{name}",
+        name.split("/")[0],
+        group,
+        {"val": "validation"}.get(split, split),
+    )
+    for split, name, group in (
+        ("train", "NORMAL/IM-0115-0001.jpeg", "IM-0115"),
+        ("train", "PNEUMONIA/person17_virus_3.jpeg", "person17"),
+        ("train", "PNEUMONIA/person17_bacteria_4.jpeg", "person17"),
+        ("val", "NORMAL/NORMAL2-IM-1427-0001.jpeg", "IM-1427"),
+        ("test", "PNEUMONIA/person1_virus_6.jpeg", "person1"),
+    )
+}
+BIRDS = {
+    f"CUB_200_2011/images/{name}": (name, name.split("/")[0], None, split)
+    for name, split in (
+        ("001.Black_footed_Albatross/Black_Footed_Albatross_0001_796111.jpg", "test"),
+        ("001.Black_footed_Albatross/Black_Footed_Albatross_0002_55.jpg", "train"),
+        ("200.Common_Yellowthroat/Common_Yellowthroat_0003_190521.jpg", "train"),
+    )
+}
+EXTRAS = {
+    "NCT": {"NCT-CRC-HE-100K/.DS_Store": "", "__MACOSX/NCT-CRC-HE-100K/ADI/._ADI-A.tif": ""},
+    "BIRDS": {
+        "CUB_200_2011/README": "",
+        "CUB_200_2011/images.txt": "".join(f"{i + 1} {row[0]}\n" for i, row in enumerate(BIRDS.values())),
+        "CUB_200_2011/train_test_split.txt": "1 0\n2 1\n3 1\n",
+        "CUB_200_2011/parts/parts.txt": "1 back\n",
+    },
+}
+LAYOUTS = {"NCT": NCT, "LC25000": LC25000, "CHEST": CHEST, "BIRDS": BIRDS}
+
+
+@pytest.fixture(params=LAYOUTS)
+def layout(request, tmp_path, make_picture):
+    root, expected = tmp_path / "published", LAYOUTS[request.param]
+    for i, name in enumerate(expected):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        make_picture(i, (16, 16)).save(root / name)
+    for name, text in EXTRAS.get(request.param, {}).items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root, sorted(expected.values())
+
+
+def known(source):
+    names = [source.class_names[label] for label in source.labels]
+    return sorted(zip(source.ids, names, source.groups, source.splits))
+
+
+@pytest.mark.parametrize("form", ["zip", "folder"])
+def test_prepared_as_published(layout, tmp_path, form):
+    root, expected = layout
+    inner = next(path for path in root.iterdir() if not path.name.startswith("_"))
+    source = shutil.make_archive(str(tmp_path / "a"), "zip", root) if form == "zip" else inner
+    report = prepare(source, tmp_path / "a.lmdb", 16, progress=False)
+    found = known(open_source(tmp_path / "a.lmdb"))
+    if expected[0][3] is None:  # no split was published, so one was made
+        assert report.fractions
+        found = [(*row[:3], None) for row in found]
+    assert found == expected
+    if form == "zip":
+        assert len(open_source(source)) == len(expected)
+
+
+def test_layouts_inside_a_wrapping_folder(layout, tmp_path):
+    root, expected = layout
+    if expected[0][3] is not None:
+        prepare(root, tmp_path / "a.lmdb", 16, progress=False)
+        assert known(open_source(tmp_path / "a.lmdb")) == expected
+
+
+def test_groups_that_a_published_split_tears_are_named(tmp_path, make_picture):
+    for split in ("train", "test"):
+        (tmp_path / "chest_xray" / split / "PNEUMONIA").mkdir(parents=True)
+        (tmp_path / "chest_xray" / split / "NORMAL").mkdir()
+        make_picture().save(tmp_path / "chest_xray" / split / "PNEUMONIA" / "person1_virus_6.jpeg")
+        make_picture().save(tmp_path / "chest_xray" / split / "NORMAL" / f"IM-{split.count('t')}-1.jpeg")
+    report = prepare(tmp_path / "chest_xray", tmp_path / "a.lmdb", 16, progress=False)
+    assert any(note.startswith("1 groups stand in more than one") for note in report.notes)
+    report = prepare(tmp_path / "chest_xray", tmp_path / "b.lmdb", 16, fractions=(1, 1, 1), progress=False)
+    assert not any("more than one" in note for note in report.notes)
+
+
+def test_a_single_class_folder_stays_a_class(tmp_path, make_picture):
+    (tmp_path / "source" / "benign" / "slide1").mkdir(parents=True)
+    make_picture().save(tmp_path / "source" / "benign" / "slide1" / "a.png")
+    prepare(tmp_path / "source", tmp_path / "a.lmdb", 16, progress=False)
+    assert open_source(tmp_path / "a.lmdb").class_names == ("benign",)
+
+
+def test_dataset_json_of_somebody_else(tmp_path, make_picture):
+    (tmp_path / "source" / "benign").mkdir(parents=True)
+    make_picture().save(tmp_path / "source" / "benign" / "a.png")
+    (tmp_path / "source" / "dataset.json").write_text('["anything"]')
+    prepare(tmp_path / "source", tmp_path / "a.lmdb", 16, progress=False)
+    assert open_source(tmp_path / "a.lmdb").class_names == ("benign",)
+    (tmp_path / "source" / "dataset.json").write_text("{")
+    with pytest.raises(InputError, match=r"`dataset\.json` must be JSON"):
+        prepare(tmp_path / "source", tmp_path / "b.lmdb", 16, progress=False)
