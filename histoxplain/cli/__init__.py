@@ -23,6 +23,7 @@ VERBS = {
     "evaluate": ("histoxplain.cli.evaluate", "measure an explanation method on real images"),
     "measure": ("histoxplain.cli.measure", "measure how real and how right a bundle's samples are"),
     "bundle": ("histoxplain.cli.bundle", "put a generator and its classifiers into one folder with a model card"),
+    "convert": ("histoxplain.cli.convert", "read or write other people's StyleGAN2 checkpoints"),
     "lab": ("histoxplain.cli.lab", "open the notebooks in JupyterLab"),
 }
 QUESTION = "What would this tissue have to look like for the classifier to change its mind?"

@@ -40,9 +40,15 @@ def reconstruct(meta: dict[str, Any]) -> Module:
     return Module(meta["class_name"], meta["state"])
 
 
+def legacy(*_: Any) -> None:
+    """What stands for the class in pickles of the TensorFlow version, whose weights have another layout."""
+    raise RefusedError("which is a TensorFlow pickle; convert it first with legacy.py of stylegan2-ada-pytorch")
+
+
 TABLE: Table = {
     **TENSORS,
     "torch_utils.persistence._reconstruct_persistent_obj": reconstruct,
+    "dnnlib.tflib.network.Network": legacy,
     "dnnlib.util.EasyDict": lambda: {},
     "torch.storage._load_from_bytes": load_from_bytes,
 }

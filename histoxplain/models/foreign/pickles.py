@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
 Table = Mapping[str, Any]
-MOST_OPERATIONS = 500_000  # a large file of three networks takes some fifty thousand
+MOST_OPERATIONS = 200_000  # a large file of three networks takes some fifty thousand
 LITERALS = {
     *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
     *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
@@ -83,6 +83,8 @@ def encode(text: str, encoding: str) -> bytes:
 
 PLAIN: Table = {
     "collections.OrderedDict": lambda: {},
+    "builtins.set": lambda items=(): items,  # protocol 3 and older
+    "__builtin__.set": lambda items=(): items,
     "_codecs.encode": encode,
     "numpy.dtype": lambda code, *_: code,
     "numpy.core.multiarray.scalar": scalar,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import mmap
+import struct
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EINVAL
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
@@ -27,7 +30,10 @@ KINDS = {
 }
 TABLE: Table = {**nvidia.TABLE, **rosinality.NAMESPACE}
 SAMPLES = 4096  # latents whose mean stands for a missing w_avg, as in rosinality's own generate.py
-DAMAGE = (ArithmeticError, AttributeError, BadZipFile, EOFError, LookupError, RuntimeError, TypeError, ValueError)
+DAMAGE = (
+    *(ArithmeticError, AttributeError, BadZipFile, EOFError, LookupError),
+    *(OSError, RuntimeError, TypeError, ValueError, struct.error),
+)
 READABLE = "StyleGAN2 networks of NVIDIA (.pkl), rosinality or HistoXplaining (.pt)"
 _WAY_OUT = "download it again or name another file"
 _KNOWN = {
@@ -93,13 +99,17 @@ def foreign_kinds(path: str | Path) -> list[str]:
 def _explaining(path: Path) -> Iterator[None]:
     """Turn what goes wrong while reading into one clear line."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # damaged text may hold strange escapes
+            yield
     except RefusedError as error:
         way_out = "" if ";" in str(error) else f"; {_WAY_OUT}"
         raise InputError(f"`path` must hold {READABLE}, got {path}, {error}{way_out}.") from error
-    except (InputError, OSError):
+    except InputError:
         raise
     except DAMAGE as error:
+        if isinstance(error, OSError) and error.errno != EINVAL:  # a damaged archive points before its start
+            raise
         raise InputError(f"`path` must hold {READABLE}, got {path}, which is damaged; {_WAY_OUT}.") from error
 
 

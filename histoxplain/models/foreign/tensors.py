@@ -186,14 +186,14 @@ def read_archive(archive: ZipFile, table: Table, most: int = MOST_OPERATIONS) ->
         RefusedError: if records are compressed, missing or shorter than claimed, or it is something else.
     """
     records = {record.filename: record for record in archive.infolist()}
+    roots = [name.removesuffix("data.pkl") for name in records if name.count("/") <= 1 and name.endswith("data.pkl")]
+    if len(roots) != 1 or f"{roots[0]}constants.pkl" in records:
+        raise RefusedError("which is a zip archive, but not one of torch.save")
     if any(record.compress_type != ZIP_STORED for record in records.values()):
         raise RefusedError("which is compressed, as no file of torch.save is")
     archive.fp.seek(0, 2)
     if sum(record.file_size for record in records.values()) > archive.fp.tell():
         raise RefusedError("which claims more data than it has")
-    roots = [name.removesuffix("data.pkl") for name in records if name.count("/") <= 1 and name.endswith("data.pkl")]
-    if len(roots) != 1 or f"{roots[0]}constants.pkl" in records:
-        raise RefusedError("which is a zip archive, but not one of torch.save")
     if f"{roots[0]}byteorder" in records and archive.read(f"{roots[0]}byteorder") != b"little":
         raise RefusedError("which was written on a big-endian machine")
 
