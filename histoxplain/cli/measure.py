@@ -86,7 +86,10 @@ def measure(bundle: Bundle, data: Path | None, count: int = 600, psi: float = 1.
 
 
 def sample(bundle: Bundle, count: int, psi: float, seed: int) -> tuple[Tensor, Tensor]:
-    """`count` samples, classes in turn: images as they would be saved (8-bit, back in [-1, 1]) and class indices."""
+    """`count` samples, classes in turn: images as they would be saved (8-bit, back in [-1, 1]) and class indices.
+
+    Each has random noise of its own, where the generator takes noise beside its latent.
+    """
     import torch
     from tqdm import trange
 
@@ -94,13 +97,15 @@ def sample(bundle: Bundle, count: int, psi: float, seed: int) -> tuple[Tensor, T
 
     G, rng = bundle.generator, torch.Generator().manual_seed(seed)
     device = next(G.parameters()).device
+    noise = torch.Generator(device).manual_seed(seed)
     z, labels = torch.randn(count, G.z_dim, generator=rng).to(device), torch.arange(count) % len(bundle.class_names)
     images = []
     with torch.no_grad():
         for start in trange(0, count, 25, desc="samples", unit="batch"):
             part = slice(start, start + 25)
             c = torch.eye(len(bundle.class_names), device=device)[labels[part].to(device)] if G.c_dim else None
-            images.append(to_unit(to_uint8(G(z[part], c, psi))).cpu())
+            x = G.synthesis(G.mapping(z[part], c, psi), noise_mode="random", generator=noise)
+            images.append(to_unit(to_uint8(x)).cpu())
     return torch.cat(images), labels
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from histoxplain._atomic import replacing
 from histoxplain._checks import InputError, check
 from histoxplain._device import resolve_device
+from histoxplain._malloc import keep_freed_memory
 from histoxplain.models.classifier import Classifier, load_classifier
 from histoxplain.models.encoder import Encoder, load_encoder
 from histoxplain.models.stylegan2 import Generator, load_generator
@@ -57,6 +58,7 @@ def load_bundle(name: str | Path, device: str = "auto", precision: str = "auto")
     Raises:
         InputError: if there is no such bundle or a file in it is missing, damaged or does not fit the others.
     """
+    keep_freed_memory()
     path = find_bundle(name)
     info = _describe(path)
     files = info["files"]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from histoxplain._device import resolve_device, resolve_precision
+from histoxplain._malloc import keep_freed_memory
 from histoxplain.data import open_source
 from histoxplain.metrics.classification import classification_report, fit_temperature
 from histoxplain.models.classifier import LITE, Classifier, ClassifierConfig, load_classifier, save_classifier
@@ -51,6 +52,7 @@ def train_classifier(
     Raises:
         InputError: if the data, the settings or the folder do not fit.
     """
+    keep_freed_memory()
     config = config or ClassifierTraining()
     source = open_source(data)
     side = config.resolution or source.resolution or 128

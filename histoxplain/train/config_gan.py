@@ -18,6 +18,8 @@ class GANConfig:
     """Images per step."""
     lr: float = 0.0025
     """Learning rate of Adam for both networks."""
+    lr_d: float | None = None
+    """Learning rate of the discriminator; None: `lr`."""
     gamma: float | None = None
     """Weight of the R1 penalty; None: 0.0002 * resolution^2 / batch."""
     channel_base: int | None = None
@@ -32,6 +34,8 @@ class GANConfig:
     """Fully connected layers from z to w."""
     use_noise: bool = True
     """Give layers noise of their own. Without it every detail answers to the latent, which inversion needs."""
+    noise_start: float = 0.0
+    """Strength of that noise at the start, from 16 px up; it makes fine texture appear sooner."""
     conv_clamp: float | None = None
     """Limit of activations; 256 in the reference's reduced-precision layers."""
     mbstd_group: int = 4
@@ -67,13 +71,16 @@ class GANConfig:
     reconstruct_weight: float = 0.0
     """Train an encoder too, and weigh the reconstruction of real images by this (StylEx); 0 leaves it out."""
     latent_weight: float = 1.0
-    """Weight of finding w again from a generated image, where there is an encoder."""
+    """Weight of finding w again from a generated image, where there is an encoder; with the projected discriminator,
+    of distributing the mapping network's latents like those of real images."""
+    layout_steps: int = 0
+    """Steps in which an encoder beside a projected discriminator first learns where things lie, on small images."""
     guide_weight: float = 0.0
     """Weight of a classifier's cross-entropy in the generator's loss (as in StylEx training); 0 leaves it out."""
     guide_interval: int = 4
     """Steps between applications of the guide; its weight is multiplied accordingly."""
-    guide: str | None = None
-    """Classifier checkpoint for `guide_weight`."""
+    guide: tuple[str, ...] = ()
+    """Classifier checkpoints for `guide_weight`; several of different architectures agree on less that is not real."""
     start_from: str | None = None
     """Folder of another training to take the networks from; half the resolution is grown without changing images."""
     snapshot_kimg: float = 20
@@ -94,13 +101,19 @@ class GANConfig:
             check_at_least(name, getattr(self, name), 1)
         for name in ("kimg", "snapshot_kimg", "tick_kimg"):
             check(getattr(self, name) > 0, name, "be above 0", getattr(self, name))
+        both = self.discriminator == "projected" and self.reconstruct_weight > 0
+        check(
+            both or not self.layout_steps,
+            "layout_steps",
+            "be 0 without a projected discriminator and an encoder",
+            self.layout_steps,
+            "set `reconstruct_weight` to 40",
+        )
         check_between("augment_p", self.augment_p, 0, 1)
-        alone = self.discriminator == "stylegan2" or not self.reconstruct_weight
-        check(alone, "reconstruct_weight", "be 0 with the projected discriminator", self.reconstruct_weight)
         divides = self.batch % min(self.mbstd_group, self.batch) == 0
         check(divides, "mbstd_group", f"divide the batch of {self.batch}", self.mbstd_group, "try 4")
-        guided = self.guide_weight == 0 or self.guide is not None
-        check(guided, "guide", "name a classifier checkpoint when `guide_weight` is set", self.guide)
+        guided = self.guide_weight == 0 or len(self.guide) > 0
+        check(guided, "guide", "name classifier checkpoints when `guide_weight` is set", self.guide)
 
     def gamma_at(self, resolution: int) -> float:
         """The weight of R1 at a resolution.

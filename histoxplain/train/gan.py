@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from histoxplain._checks import InputError, check
 from histoxplain._device import resolve_device
+from histoxplain._malloc import keep_freed_memory
 from histoxplain.data import open_source, to_unit
 from histoxplain.models.stylegan2 import (
     Discriminator,
@@ -62,6 +63,7 @@ def train_gan(data: str | Path, out: str | Path, config: GANConfig, resume: bool
     Raises:
         InputError: on unusable data, settings, or an `out` that holds another training.
     """
+    keep_freed_memory()
     source = open_source(data, split="train")
     check(len(source) > 0, "data", "have images in its train split", data)
     state = open_run(out, {"data": str(data), **asdict(config)}, resume, CHANGEABLE)
@@ -83,6 +85,10 @@ def train_gan(data: str | Path, out: str | Path, config: GANConfig, resume: bool
 
 
 def _kind(config: GANConfig) -> type[GANTraining]:
+    if config.discriminator == "projected" and config.reconstruct_weight:
+        from histoxplain.train.stylex_projected import ProjectedStylExTraining
+
+        return ProjectedStylExTraining
     if config.discriminator == "projected":
         from histoxplain.train.projected import ProjectedTraining
 
@@ -99,6 +105,7 @@ def _run(training: GANTraining, out: Path, log: JsonLog, bar: Any) -> None:
     tick, snapshot = training.images_seen, training.images_seen
     began = time.perf_counter()
     if training.images_seen == 0:
+        training.prepare(quiet=bar.disable)
         save_samples(out, training.ema, 0)
     while training.images_seen < total:
         training.step()
@@ -136,9 +143,9 @@ class GANTraining:
         torch.manual_seed(config.seed)
         self._build()
         self.opt_g = _adam(self._trained_by_g(), config.lr, config.pl_interval if config.pl_weight else 0)
-        self.opt_d = _adam([self.D], config.lr, config.r1_interval)
+        self.opt_d = _adam([self.D], config.lr_d or config.lr, config.r1_interval)
         self.augment = AdaptiveAugment(config, self.device)
-        self.guide = _load_guide(config, self.device)
+        self.guides = _load_guides(config, self.device)
         self.pl_mean = torch.zeros([], device=self.device)
         self.images_seen, self.steps, self.log_lines = 0, 0, 0
         self.order = endless(len(pixels), config.seed)
@@ -172,6 +179,8 @@ class GANTraining:
         if config.start_from is not None:
             before = load_generator(Path(config.start_from) / "generator.safetensors", "cpu")
             _fill(generator, before, grow_generator)
+        elif config.noise_start:
+            generator.synthesis.start_noise(config.noise_start)
         return generator.to(self.device).set_precision(config.precision).train()
 
     def _discriminator(self) -> Discriminator:
@@ -182,6 +191,9 @@ class GANTraining:
             before = load_discriminator(Path(config.start_from) / "discriminator.safetensors", "cpu")
             _fill(discriminator, before, grow_discriminator)
         return discriminator.to(self.device).set_precision(config.precision).train()
+
+    def prepare(self, quiet: bool) -> None:
+        """What comes once before the first step: nothing here."""
 
     def step(self) -> None:
         """One step of the generator and of the discriminator, with their regularisers when they are due."""
@@ -244,7 +256,7 @@ class GANTraining:
         fake, c = self._fakes(self.config.batch)
         loss = self._fooled(self._judge(fake, c))
         self._note("loss_g", loss)
-        _apply(loss + self._extra_loss(fake, c), self.opt_g)
+        apply_gradients(loss + self._extra_loss(fake, c), self.opt_g)
         self.D.requires_grad_(True)
 
     def _extra_loss(self, fake: Tensor, c: Tensor | None) -> Tensor:
@@ -254,10 +266,11 @@ class GANTraining:
             alike = layout_correlation(fake)
             self._note("layout", alike)
             loss = loss + self.config.layout_weight * alike
-        if self.guide is not None and self.steps % self.config.guide_interval == 0:
-            opinion = self.guide(fake)
-            self._note("guided", (opinion.argmax(1) == c.argmax(1)).float().mean())
-            loss = loss + self.config.guide_weight * self.config.guide_interval * F.cross_entropy(opinion, c)
+        if self.guides and self.steps % self.config.guide_interval == 0:
+            opinions = [guide(fake) for guide in self.guides]
+            self._note("guided", torch.stack([x.argmax(1) == c.argmax(1) for x in opinions]).float().mean())
+            doubt = torch.stack([F.cross_entropy(x, c) for x in opinions]).mean()
+            loss = loss + self.config.guide_weight * self.config.guide_interval * doubt
         return loss
 
     def _regularise_path_length(self) -> None:
@@ -266,7 +279,7 @@ class GANTraining:
         noise = torch.randn(images.shape, generator=self.rng, device=self.device)
         penalty, self.pl_mean = path_length_penalty(path_lengths(images, ws, noise), self.pl_mean)
         self._note("path_length", self.pl_mean)
-        _apply(penalty.mean() * self.config.pl_weight * self.config.pl_interval, self.opt_g)
+        apply_gradients(penalty.mean() * self.config.pl_weight * self.config.pl_interval, self.opt_g)
 
     def _update_discriminator(self, real: Tensor, c: Tensor | None) -> None:
         fake_logits, real_logits = self._fake_logits(), self._judge(real, c)
@@ -275,7 +288,7 @@ class GANTraining:
         self._note("loss_d", loss)
         self._note("sign_real", real_logits.sign().mean())
         self._note("sign_fake", fake_logits.sign().mean())
-        _apply(loss, self.opt_d)
+        apply_gradients(loss, self.opt_d)
 
     def _fake_logits(self) -> Tensor:
         """The discriminator's opinion of new fakes."""
@@ -288,7 +301,7 @@ class GANTraining:
         penalty = r1_penalty(real, self._judge(real, c)).mean()
         self._note("r1", penalty)
         gamma = self.config.gamma_at(real.shape[-1])
-        _apply(penalty * gamma / 2 * self.config.r1_interval, self.opt_d)
+        apply_gradients(penalty * gamma / 2 * self.config.r1_interval, self.opt_d)
 
     def _note(self, name: str, value: Tensor) -> None:
         self.sums.setdefault(name, []).append(value.detach())
@@ -344,7 +357,8 @@ def _adam(networks: list[nn.Module], lr: float, interval: int) -> torch.optim.Ad
     return torch.optim.Adam(parameters, lr=lr, betas=betas, eps=1e-8, fused=True)
 
 
-def _apply(loss: Tensor, optimiser: torch.optim.Optimizer) -> None:
+def apply_gradients(loss: Tensor, optimiser: torch.optim.Optimizer) -> None:
+    """One step of an optimiser down a loss, without what is not finite in its gradient."""
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     for group in optimiser.param_groups:
@@ -354,12 +368,12 @@ def _apply(loss: Tensor, optimiser: torch.optim.Optimizer) -> None:
     optimiser.step()
 
 
-def _load_guide(config: GANConfig, device: torch.device) -> nn.Module | None:
+def _load_guides(config: GANConfig, device: torch.device) -> list[nn.Module]:
     if not config.guide_weight:
-        return None
+        return []
     from histoxplain.models.classifier import load_classifier
 
-    return load_classifier(config.guide).to(device)
+    return [load_classifier(path).to(device) for path in config.guide]
 
 
 def _fill(network: nn.Module, source: nn.Module, grow: Callable[[Any, Any], list[str]]) -> None:

@@ -83,6 +83,21 @@ def reconstruction_loss(images: Tensor, real: Tensor, octaves: int = 4) -> Tenso
     return torch.stack(parts).mean()
 
 
+def energy_distance(x: Tensor, y: Tensor) -> Tensor:
+    """How differently two samples are distributed, 0 in expectation if they are alike (Szekely and Rizzo, 2013).
+
+    Args:
+        x, y: `(N, D)` and `(M, D)`, two rows or more each.
+
+    Example:
+        >>> energy_distance(torch.zeros(3, 1), torch.ones(2, 1))
+        tensor(2.)
+    """
+    n, m = len(x), len(y)
+    within = torch.cdist(x, x).sum() / (n * (n - 1)) + torch.cdist(y, y).sum() / (m * (m - 1))
+    return 2 * torch.cdist(x, y).mean() - within
+
+
 def path_lengths(images: Tensor, ws: Tensor, noise: Tensor) -> Tensor:
     """How far an image moves when w does (Karras et al., 2020), shape `(N,)`.
 

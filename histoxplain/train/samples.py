@@ -1,4 +1,4 @@
-"""Sample grids: one row a class, the same noise in every row and at every snapshot."""
+"""Sample grids: one row a class, the same z in every row and at every snapshot."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ def sample_grid(generator: Generator, columns: int = COLUMNS, seed: int = 0, tru
     rng = torch.Generator().manual_seed(seed)
     z = torch.randn(columns, generator.z_dim, generator=rng).to(device).repeat(rows, 1)
     c = torch.eye(rows, device=device).repeat_interleave(columns, 0) if generator.c_dim else None
-    parts = [slice(start, start + columns) for start in range(0, len(z), columns)]
-    images = torch.cat([generator(z[part], None if c is None else c[part], truncation_psi) for part in parts])
+    ws = generator.mapping(z, c, truncation_psi)
+    noise = torch.Generator(device).manual_seed(seed)
+    images = torch.cat([generator.synthesis(row, "random", noise) for row in ws.split(columns)])
     side = generator.img_resolution
     grid = images.unflatten(0, (rows, columns)).permute(2, 0, 3, 1, 4)
     return to_uint8(grid.reshape(generator.img_channels, rows * side, columns * side)).cpu()

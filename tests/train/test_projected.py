@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 
-from histoxplain import InputError
 from histoxplain.metrics.features import FeatureNet
 from histoxplain.models import load_generator
 from histoxplain.train.config_gan import GANConfig
@@ -70,8 +69,3 @@ def test_it_resumes_exactly_and_saves_a_generator(tmp_path):
         expected, got = (getattr(training, network).state_dict() for training in (whole, second))
         assert all(torch.equal(expected[name], got[name]) for name in expected), network
     assert load_generator(tmp_path / "generator.safetensors").img_resolution == 64
-
-
-def test_encoder_and_projected_discriminator_do_not_mix():
-    with pytest.raises(InputError, match="`reconstruct_weight`"):
-        GANConfig(**{**TINY, "reconstruct_weight": 1.0})

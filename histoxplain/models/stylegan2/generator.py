@@ -162,6 +162,14 @@ class SynthesisNetwork(nn.Module):
         """Blocks from 4x4 up."""
         return [self.get_submodule(f"b{resolution}") for resolution in self.config.resolutions]
 
+    @torch.no_grad()
+    def start_noise(self, strength: float, least: int = 16) -> None:
+        """Set the strength of the noise of every layer from `least` pixels up."""
+        for block in self.blocks:
+            for layer in (block.get_submodule(name) for name in block.layers if name != "torgb"):
+                if layer.noise_strength is not None and block.resolution >= least:
+                    layer.noise_strength.fill_(strength)
+
     def styles(self, ws: Tensor) -> OrderedDict[str, Tensor]:
         """`ws` `(N, num_ws, w_dim)` to StyleSpace: layer name -> `(N, channels)`, in order of use."""
         expected = (self.config.num_ws, self.config.w_dim)
@@ -174,12 +182,19 @@ class SynthesisNetwork(nn.Module):
             index += len(block.layers) - block.has_image
         return s
 
-    def from_styles(self, s: Styles, noise_mode: str = "const", generator: torch.Generator | None = None) -> Tensor:
-        """StyleSpace to images; see `Generator.synthesis_from_styles`."""
+    def from_styles(
+        self, s: Styles, noise_mode: str = "const", generator: torch.Generator | None = None, until: int | None = None
+    ) -> Tensor:
+        """StyleSpace to images; see `Generator.synthesis_from_styles`.
+
+        With `until`, only blocks up to that resolution are computed, and their image returned.
+        """
         check_one_of("noise_mode", noise_mode, NOISE_MODES)
         x = image = None
         for block in self.blocks:
             x, image = block(x, image, s, noise_mode, generator)
+            if block.resolution == until:
+                break
         return image
 
     def forward(self, ws: Tensor, noise_mode: str = "const", generator: torch.Generator | None = None) -> Tensor:

@@ -1,0 +1,29 @@
+"""Let a process keep the memory that tensors free: getting it anew from the system costs more than the arithmetic.
+
+glibc returns every block above 32 MiB to the system when it is freed and asks for zeroed pages at the next use. A
+network that fills such blocks layer after layer then spends most of its time in page faults.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+
+TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
+"""Parameters of glibc's `mallopt`."""
+MOST = 2**31 - 1
+
+
+@cache
+def keep_freed_memory() -> bool:
+    """Serve large blocks from the heap and do not shrink it; the process stays at its peak memory.
+
+    Returns:
+        Whether the C library took the settings; those without `mallopt` (macOS, Windows, musl) are left alone.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    settings = {MMAP_THRESHOLD: MOST, TRIM_THRESHOLD: MOST, TOP_PAD: 2**26}
+    return all(mallopt(parameter, value) == 1 for parameter, value in settings.items())

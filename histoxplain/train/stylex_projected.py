@@ -1,0 +1,202 @@
+"""Train an encoder beside a projected GAN, so that the generator's latents cover the real images.
+
+A GAN on few images forgets most of them and draws one layout in many colours. Here most fakes are reconstructions, held
+to their originals in the pretrained features that the discriminator sees anyway. The mapping network is not taught to
+please the discriminator at all, only to distribute its latents as the encoder does those of real images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from histoxplain.models import load_checkpoint, save_checkpoint
+from histoxplain.models.stylegan2.layers import Convolution, FullyConnected
+from histoxplain.train.gan import apply_gradients
+from histoxplain.train.grow import transfer
+from histoxplain.train.layouts import SIDE, learn_layouts
+from histoxplain.train.losses import energy_distance, reconstruction_loss
+from histoxplain.train.projected import WIDTH, ProjectedTraining, jitter
+
+KIND = "projected.encoder"
+RESTORED = 0.5
+"""Share of the fakes that are reconstructions of real images."""
+COLOURS = 16
+"""Weight of a reconstruction's colours at 16, 8 and 4 px, beside that of its features."""
+VIEWS = 8192
+"""Turned and flipped images that the layouts are learnt from."""
+BANK = 2048
+"""Latents of real images that the mapping network's are compared with."""
+DRAWN = 128
+"""Latents it draws for that at each step."""
+MAPPING_RATE = 100
+"""Learning rate of its layers, whose weights are scaled by 0.01, in that of the other networks."""
+
+
+class FeatureEncoder(nn.Module):
+    """Projected features of an image, and its colours, to the latent that draws it: `(N, w_dim)`."""
+
+    def __init__(self, w_dim: int, channels: int = 3, width: int = 128) -> None:
+        super().__init__()
+        self.w_dim = w_dim
+        self.conv16 = Convolution(WIDTH, width, 3, act="lrelu", down=2)
+        self.conv8 = Convolution(width + WIDTH + channels, width, 3, act="lrelu", down=2)
+        self.conv4 = Convolution(width + WIDTH, width, 3, act="lrelu")
+        self.fc = FullyConnected(width * 16, 4 * width, "lrelu")
+        self.out = FullyConnected(4 * width, w_dim)
+
+    def forward(self, maps: list[Tensor], images: Tensor) -> Tensor:
+        """Maps of `FeatureProjector` at 1/8, 1/16 and 1/32 of 128 px, and the images they are of."""
+        _, fine, middle, coarse = (_standard(x) for x in maps)
+        x = self.conv16(fine)
+        x = self.conv8(torch.cat([x, middle, F.adaptive_avg_pool2d(images, 8)], 1))
+        x = self.conv4(torch.cat([x, coarse], 1))
+        return self.out(self.fc(x.flatten(1)))
+
+
+class ProjectedStylExTraining(ProjectedTraining):
+    """A projected GAN most of whose fakes are reconstructions of real images."""
+
+    def _build(self) -> None:
+        super()._build()
+        config = self.config
+        self.E = FeatureEncoder(self.G.w_dim, self.G.img_channels).to(self.device)
+        before = Path(config.start_from or "") / "encoder.safetensors"
+        if config.start_from is not None and before.exists():
+            transfer(self.E, load_checkpoint(before, kind=KIND).state)
+        self.bank = torch.zeros(BANK, self.G.w_dim, device=self.device)
+        self.bank_c = torch.zeros(BANK, max(self.G.c_dim, 1), device=self.device)
+        self.banked = 0
+        labels = [p for name, p in self.G.mapping.named_parameters() if name.startswith("embed")]
+        layers = [p for name, p in self.G.mapping.named_parameters() if not name.startswith("embed")]
+        groups = [{"params": layers, "lr": config.lr * MAPPING_RATE}, {"params": labels}]
+        self.opt_mapping = torch.optim.Adam(groups[: 1 + bool(labels)], lr=config.lr, betas=(0.9, 0.99), fused=True)
+
+    def _trained_by_g(self) -> list[nn.Module]:
+        return [self.G.synthesis, self.E]
+
+    def prepare(self, quiet: bool) -> None:
+        """Learn layouts first, if configured; see `learn_layouts`."""
+        if self.config.layout_steps:
+            learn_layouts(self.G.synthesis, self.E, self._views(), self.config.layout_steps, quiet=quiet)
+            self.ema.load_state_dict(self.G.state_dict())
+
+    @torch.no_grad()
+    def _views(self) -> Iterator[tuple[list[Tensor], Tensor]]:
+        for _ in range(0, VIEWS, self.config.batch):
+            real, _ = self._reals()
+            yield self.project(real), real
+
+    def step(self) -> None:
+        """See `GANTraining.step`; an image and its reconstruction are augmented alike."""
+        self.seed = int(torch.randint(2**31, (), generator=self.rng, device=self.device))
+        super().step()
+        uncovered = self._uncovered()
+        self._note("uncovered", uncovered)
+        apply_gradients(uncovered, self.opt_mapping)
+
+    def _update_generator(self) -> None:
+        with torch.no_grad():
+            self.real_maps = self.project(self._jitter(self.real))
+        super()._update_generator()
+
+    def _jitter(self, images: Tensor) -> Tensor:
+        return jitter(images, torch.Generator(self.device).manual_seed(self.seed))
+
+    def _fakes(self, batch: int) -> tuple[Tensor, Tensor | None]:
+        """Reconstructions of the current real images, and the rest from noise."""
+        restored = int(batch * RESTORED)
+        real = self.real[:restored]
+        with torch.no_grad():
+            maps = self.project(real)
+        self.found = self.E(maps, real)
+        drawn, c = self._fake_latents(batch - restored)
+        ws = torch.cat([self.found[:, None].expand(-1, self.G.num_ws, -1), drawn.detach()])
+        fake = self.G.synthesis(ws, noise_mode="random", generator=self.rng)
+        return fake, None if c is None else torch.cat([self.real_c[:restored], c])
+
+    def _judge(self, images: Tensor, c: Tensor | None) -> Tensor:
+        if images is self.real:
+            return self.D(self.real_maps, c)
+        self.fake_maps = self.project(self._jitter(images))
+        self.judged = [x.detach() for x in self.fake_maps], c
+        return self.D(self.fake_maps, c)
+
+    def _extra_loss(self, fake: Tensor, c: Tensor | None) -> Tensor:
+        n = len(self.found)
+        restored = feature_loss([x[:n] for x in self.fake_maps], [x[:n] for x in self.real_maps])
+        colours = reconstruction_loss(*(F.adaptive_avg_pool2d(x[:n], SIDE) for x in (fake, self.real)), octaves=3)
+        self._note("reconstruction", restored)
+        self._note("colours", colours)
+        return super()._extra_loss(fake, c) + self.config.reconstruct_weight * (restored + COLOURS * colours)
+
+    def _uncovered(self) -> Tensor:
+        """How differently the mapping network's and the last real images' latents are distributed, class by class."""
+        n, device = len(self.found), self.device
+        where = (self.banked + torch.arange(n, device=device)) % BANK
+        self.bank[where] = self.found.detach()
+        self.bank_c[where] = 1.0 if self.real_c is None else self.real_c[:n]
+        self.banked += n
+        known = min(self.banked, BANK)
+        z = torch.randn(DRAWN, self.config.z_dim, generator=self.rng, device=device)
+        parts = [torch.zeros([], device=device)]
+        for label in torch.eye(self.bank_c.shape[1], device=device):
+            latents = self.bank[:known][self.bank_c[:known] @ label > 0]
+            if len(latents) > 1:
+                w = self.G.mapping(z, None if self.real_c is None else label.expand(DRAWN, -1))[:, 0]
+                scale = latents.std(0).mean() + 1e-8
+                parts.append(energy_distance(w / scale, latents / scale))
+        return torch.stack(parts).sum() / max(len(parts) - 1, 1)
+
+    def _parts(self) -> dict[str, Any]:
+        return {**super()._parts(), "E": self.E, "opt_mapping": self.opt_mapping}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that changes while training."""
+        return {**super().state_dict(), "bank": self.bank, "bank_c": self.bank_c, "banked": self.banked}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict`."""
+        super().load_state_dict(state)
+        self.bank, self.bank_c = state["bank"].to(self.device), state["bank_c"].to(self.device)
+        self.banked = state["banked"]
+
+    def save(self, out: Path, log_lines: int) -> None:
+        """Write the encoder too; see `ProjectedTraining.save`."""
+        config = {"w_dim": self.E.w_dim, "channels": self.G.img_channels}
+        save_checkpoint(out / "encoder.safetensors", self.E.state_dict(), kind=KIND, config=config)
+        super().save(out, log_lines)
+
+
+def feature_loss(fake: list[Tensor], real: list[Tensor]) -> Tensor:
+    """How far fakes are from their originals in projected features: textures at fine scales, places at coarse ones.
+
+    Fine maps are compared by the mean and the deviation of each channel over the image, since no latent can say where
+    each nucleus lies; coarse maps also place by place. Each term is relative to how much the originals differ.
+
+    Args:
+        fake, real: maps of `FeatureProjector`, image by image in the same order.
+
+    Returns:
+        A scalar, 0 for equal maps and about 1 for the average of the originals.
+    """
+    terms = []
+    for x, y in zip(fake, real):
+        x, y = x.float(), y.float()
+        terms += [_relative(x.mean((2, 3)), y.mean((2, 3))), _relative(x.std((2, 3)), y.std((2, 3)))]
+    terms += [_relative(x.float(), y.float()) for x, y in zip(fake[2:], real[2:])]
+    return torch.stack(terms).mean()
+
+
+def _relative(x: Tensor, y: Tensor) -> Tensor:
+    return (x - y).abs().mean() / ((y - y.mean(0)).abs().mean() + 1e-8)
+
+
+def _standard(x: Tensor) -> Tensor:
+    """Each image's map at mean square 1, as layers with equalised learning rate expect."""
+    return x * (x.square().mean((1, 2, 3), keepdim=True) + 1e-8).rsqrt()

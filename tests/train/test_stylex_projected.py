@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+import torch
+
+from histoxplain import InputError
+from histoxplain.train.config_gan import GANConfig
+from histoxplain.train.gan import _kind
+from histoxplain.train.projected import FeatureProjector
+from histoxplain.train.stylex_projected import FeatureEncoder, ProjectedStylExTraining, feature_loss
+
+TINY = {
+    "batch": 8,
+    "channel_base": 256,
+    "channel_max": 8,
+    "z_dim": 8,
+    "w_dim": 8,
+    "device": "cpu",
+    "precision": "float32",
+    "pl_weight": 0,
+    "style_mixing": 0,
+    "r1_interval": 0,
+    "discriminator": "projected",
+    "reconstruct_weight": 40,
+}
+
+
+def halves():
+    """Dark above and light below, or the other way round, in two classes of colours."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 40, (16, 3, 64, 64))
+    for i, image in enumerate(pixels):
+        image[i % 3] += 80
+        image[:, 32 * (i // 8) : 32 * (i // 8) + 32] += 120
+    return torch.tensor(pixels, dtype=torch.uint8), np.arange(16) % 2, ("a", "b")
+
+
+def test_the_settings_choose_this_training():
+    assert _kind(GANConfig(**TINY)) is ProjectedStylExTraining
+    with pytest.raises(InputError, match="`layout_steps` must be 0 without"):
+        GANConfig(layout_steps=10)
+
+
+def test_it_resumes_exactly(tmp_path):
+    whole, first, second = (ProjectedStylExTraining(*halves(), GANConfig(**TINY)) for _ in range(3))
+    for _ in range(2):
+        whole.step()
+    first.step()
+    first.save(tmp_path, log_lines=0)
+    second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    second.step()
+    for network in ("G", "D", "E", "ema"):
+        expected, got = (getattr(training, network).state_dict() for training in (whole, second))
+        assert all(torch.equal(expected[name], got[name]) for name in expected), network
+    assert torch.equal(whole.bank, second.bank)
+
+
+def test_another_training_starts_from_its_encoder(tmp_path):
+    first = ProjectedStylExTraining(*halves(), GANConfig(**TINY))
+    first.step()
+    first.save(tmp_path, log_lines=0)
+    second = ProjectedStylExTraining(*halves(), GANConfig(**TINY, start_from=str(tmp_path)))
+    assert torch.equal(second.E.out.weight, first.E.out.weight)
+
+
+def test_layouts_are_learnt_before_the_first_step():
+    training = ProjectedStylExTraining(*halves(), GANConfig(**TINY, layout_steps=150))
+    training.prepare(quiet=True)
+    real, _ = training._reals()
+    with torch.no_grad():
+        w = training.E(training.project(real), real)
+        image = training.ema.synthesis(w[:, None].expand(-1, training.G.num_ws, -1))
+    light = image[:, :, 32:].mean((1, 2, 3)) - image[:, :, :32].mean((1, 2, 3))
+    truth = real[:, :, 32:].mean((1, 2, 3)) - real[:, :, :32].mean((1, 2, 3))
+    assert (light.sign() == truth.sign()).all()
+
+
+def test_the_mapping_network_learns_where_latents_of_real_images_lie():
+    training = ProjectedStylExTraining(*halves(), GANConfig(**TINY))
+    training.real_c = torch.eye(2)[torch.arange(6) % 2]
+    training.found = torch.where(training.real_c[:, :1] > 0, 3.0, -1.0).repeat(1, 8) + 0.1 * torch.randn(6, 8)
+    for _ in range(300):
+        loss = training._uncovered()
+        training.opt_mapping.zero_grad()
+        loss.backward()
+        training.opt_mapping.step()
+    with torch.no_grad():
+        w = training.G.mapping(torch.randn(64, 8), torch.eye(2)[torch.arange(64) % 2])[:, 0]
+    assert w[0::2].mean() == pytest.approx(3, abs=0.5)
+    assert w[1::2].mean() == pytest.approx(-1, abs=0.5)
+
+
+def test_only_latents_that_were_drawn_for_the_mapping_network_move_it():
+    training = ProjectedStylExTraining(*halves(), GANConfig(**TINY))
+    training.real, training.real_c = training._reals()
+    fake, _ = training._fakes(8)
+    fake.square().sum().backward()
+    assert all(p.grad is None for p in training.G.mapping.parameters())
+    assert training.E.out.weight.grad.abs().sum() > 0
+
+
+def test_feature_loss_is_0_for_the_same_maps_and_about_1_for_their_mean(rng):
+    maps = [
+        torch.randn(16, 4, side, side, generator=rng) + torch.randn(16, 4, 1, 1, generator=rng) for side in (8, 4, 4, 2)
+    ]
+    assert feature_loss(maps, maps) == 0
+    means = [x.mean(0, keepdim=True).expand_as(x) for x in maps]
+    coarse = feature_loss([*maps[:2], *means[2:]], maps) * 10 / 6  # 6 of 10 terms are of the coarse maps
+    assert coarse == pytest.approx(1, abs=0.35)
+
+
+def test_the_encoder_takes_features_and_colours(rng):
+    x = torch.rand(2, 3, 64, 64, generator=rng) * 2 - 1
+    assert FeatureEncoder(8)(FeatureProjector()(x), x).shape == (2, 8)
