@@ -8,5 +8,8 @@ _names = {
     "config_classifier": ["ClassifierTraining"],
     "config_gan": ["GANConfig"],
     "gan": ["GANTraining", "train_gan"],
+    "origin": ["shape_of"],
+    "presets": ["augmentations", "preset"],
+    "samples": ["mix_styles", "sample_grid", "seed_noise"],
 }
 __getattr__, __dir__, __all__ = attach(__name__, _names, ["losses"])

@@ -9,27 +9,23 @@ from torch import Tensor
 
 from histoxplain.train.augment import AugmentPipe
 from histoxplain.train.config_gan import GANConfig
+from histoxplain.train.presets import augmentations
 
 INTERVAL = 4
-BGC = {
-    **dict.fromkeys(("xflip", "rotate90", "xint", "scale", "rotate", "aniso", "xfrac"), 1),
-    **dict.fromkeys(("brightness", "contrast", "lumaflip", "hue", "saturation"), 1),
-}
-"""The reference's default augmentations: pixel blitting, geometry and colour."""
 
 
 class AdaptiveAugment:
     """The augmentation pipe and the rule that moves its probability (Karras et al., 2020, section 3).
 
     Args:
-        config: `augment`, `augment_p`, `ada_target`, `ada_kimg` and `batch` are read.
+        config: `augment`, `augpipe`, `augment_p`, `ada_target`, `ada_kimg` and `batch` are read.
         device: where images are augmented.
     """
 
     def __init__(self, config: GANConfig, device: torch.device) -> None:
         self.config, self.p = config, float(config.augment_p)
         self.signs: list[Tensor] = []
-        self.pipe = AugmentPipe(**BGC).to(device) if config.augment != "none" else None
+        self.pipe = AugmentPipe(**augmentations(config.augpipe)).to(device) if config.augment != "none" else None
 
     def __call__(self, images: Tensor, rng: torch.Generator | None = None) -> Tensor:
         """Augmented images; the images themselves while p is 0."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
 
-from histoxplain._checks import check, check_at_least, check_between
+from histoxplain._checks import InputError, check, check_at_least, check_between
+from histoxplain.train.presets import Augmentations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,10 @@ class GANConfig:
     """Length of the intermediate latent."""
     mapping_layers: int = 2
     """Fully connected layers from z to w."""
+    architecture: Literal["skip", "resnet", "orig"] = "skip"
+    """How the generator's image comes about: "skip" sums one of each resolution."""
+    architecture_d: Literal["resnet", "skip", "orig"] = "resnet"
+    """How the discriminator's blocks are joined."""
     use_noise: bool = True
     """Give layers noise of their own. Without it every detail answers to the latent, which inversion needs."""
     noise_start: float = 0.0
@@ -54,6 +61,8 @@ class GANConfig:
     """Shorten the half-life to this share of the images seen so far; None does not."""
     augment: Literal["ada", "fixed", "none"] = "ada"
     """Whether the discriminator sees augmented images: as strongly as it overfits, at a fixed `augment_p`, or not."""
+    augpipe: Augmentations = "bgc"
+    """Which augmentations: a group by name, or the initials of several, as in "bgc" (blit, geom, color)."""
     augment_p: float = 0.0
     """Probability of each augmentation at the start, in [0, 1]."""
     ada_target: float = 0.6
@@ -82,7 +91,12 @@ class GANConfig:
     guide: tuple[str, ...] = ()
     """Classifier checkpoints for `guide_weight`; several of different architectures agree on less that is not real."""
     start_from: str | None = None
-    """Folder of another training to take the networks from; half the resolution is grown without changing images."""
+    """Checkpoint to take the networks from: the folder of another training, or any file of ours, NVIDIA's (.pkl) or
+    rosinality's (.pt). The classes may be others; half the resolution is grown without changing images."""
+    freeze_d: int = 0
+    """Keep this many layers of the discriminator as they start, from the full resolution down (FreezeD)."""
+    subset: int | None = None
+    """Train on this many of the images, drawn with `seed`; None takes all."""
     snapshot_kimg: float = 20
     """Thousands of images between snapshots."""
     tick_kimg: float = 2
@@ -110,10 +124,29 @@ class GANConfig:
             "set `reconstruct_weight` to 40",
         )
         check_between("augment_p", self.augment_p, 0, 1)
+        check_at_least("freeze_d", self.freeze_d, 0)
+        check_at_least("subset", 1 if self.subset is None else self.subset, 1)
+        freezable = self.discriminator == "stylegan2" or not self.freeze_d
+        check(freezable, "freeze_d", "be 0 with a projected discriminator", self.freeze_d)
         divides = self.batch % min(self.mbstd_group, self.batch) == 0
         check(divides, "mbstd_group", f"divide the batch of {self.batch}", self.mbstd_group, "try 4")
         guided = self.guide_weight == 0 or len(self.guide) > 0
         check(guided, "guide", "name classifier checkpoints when `guide_weight` is set", self.guide)
+
+    @classmethod
+    def settings_of(cls, run: str | Path) -> dict[str, Any]:
+        """The settings that a training wrote into its folder; those that it did not know yet are left out.
+
+        Raises:
+            InputError: if its config.json is missing or damaged.
+        """
+        path = Path(run) / "config.json"
+        try:
+            written = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, json.JSONDecodeError) as error:
+            raise InputError(f"`out` must hold a readable config.json, got {path}; start in a new folder.") from error
+        known = {field.name for field in fields(cls)}
+        return {k: tuple(v) if isinstance(v, list) else v for k, v in written.items() if k in known}
 
     def gamma_at(self, resolution: int) -> float:
         """The weight of R1 at a resolution.

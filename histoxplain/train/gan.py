@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from histoxplain._checks import InputError, check
+from histoxplain._checks import check
 from histoxplain._device import resolve_device
 from histoxplain._malloc import keep_freed_memory
 from histoxplain.data import open_source, to_unit
-from histoxplain.models.stylegan2 import (
-    Discriminator,
-    DiscriminatorConfig,
-    Generator,
-    GeneratorConfig,
-    load_discriminator,
-    load_generator,
-    save_discriminator,
-    save_generator,
-)
+from histoxplain.models.stylegan2 import Discriminator, Generator, save_discriminator, save_generator
 from histoxplain.train.ada import AdaptiveAugment
 from histoxplain.train.config_gan import GANConfig
 from histoxplain.train.ema import ema_beta, update_ema
-from histoxplain.train.grow import grow_discriminator, grow_generator, transfer
 from histoxplain.train.loop import STATE, JsonLog, open_run, progress, save_snapshot, start_wandb
 from histoxplain.train.losses import (
     discriminator_loss,
@@ -40,13 +30,17 @@ from histoxplain.train.losses import (
     path_lengths,
     r1_penalty,
 )
-from histoxplain.train.sampler import endless
+from histoxplain.train.networks import freeze, make_discriminator, make_generator
+from histoxplain.train.origin import shape_of
+from histoxplain.train.sampler import endless, subset
 from histoxplain.train.samples import save_samples
 
 CHANGEABLE = ("kimg", "snapshot_kimg", "tick_kimg", "device", "precision", "data", "wandb")
 
 
-def train_gan(data: str | Path, out: str | Path, config: GANConfig, resume: bool = False, quiet: bool = False) -> Path:
+def train_gan(
+    data: str | Path, out: str | Path, config: GANConfig, resume: bool | str | Path = False, quiet: bool = False
+) -> Path:
     """Train a generator and a discriminator on the training split of a prepared data set.
 
     Args:
@@ -54,7 +48,8 @@ def train_gan(data: str | Path, out: str | Path, config: GANConfig, resume: bool
         out: folder for `config.json`, `log.jsonl`, `samples-*.png`, `generator.safetensors` (the average),
             `discriminator.safetensors` and `state.pt`.
         config: the settings.
-        resume: continue an interrupted training exactly where its last snapshot stands.
+        resume: continue an interrupted training exactly where its last snapshot stands; or the checkpoint, ours or
+            somebody else's, from whose networks and in whose shape to start a new one (see `GANConfig.start_from`).
         quiet: no progress bar.
 
     Returns:
@@ -64,10 +59,14 @@ def train_gan(data: str | Path, out: str | Path, config: GANConfig, resume: bool
         InputError: on unusable data, settings, or an `out` that holds another training.
     """
     keep_freed_memory()
+    if not isinstance(resume, bool):
+        config, resume = replace(config, start_from=str(resume), **shape_of(resume)), False
     source = open_source(data, split="train")
     check(len(source) > 0, "data", "have images in its train split", data)
-    state = open_run(out, {"data": str(data), **asdict(config)}, resume, CHANGEABLE)
-    training = _kind(config)(source.pixels(), source.labels, source.class_names, config)
+    chosen = subset(len(source), config.subset, config.seed)
+    state = open_run(out, {"data": str(data), **asdict(config)}, resume, CHANGEABLE, asdict(GANConfig()))
+    begun = config if state is None else replace(config, start_from=None)  # a snapshot holds the networks
+    training = _kind(config)(source.pixels(chosen), source.labels[chosen], source.class_names, begun)
     if state is not None:
         training.load_state_dict(state)
     tracker = start_wandb(out, asdict(config)) if config.wandb else None
@@ -142,6 +141,8 @@ class GANTraining:
         self.rng = torch.Generator(self.device).manual_seed(config.seed)
         torch.manual_seed(config.seed)
         self._build()
+        freeze(self.D, config.freeze_d)
+        self.trained_d = [parameter for parameter in self.D.parameters() if parameter.requires_grad]
         self.opt_g = _adam(self._trained_by_g(), config.lr, config.pl_interval if config.pl_weight else 0)
         self.opt_d = _adam([self.D], config.lr_d or config.lr, config.r1_interval)
         self.augment = AdaptiveAugment(config, self.device)
@@ -159,38 +160,17 @@ class GANTraining:
         """Networks that the generator's optimiser trains."""
         return [self.G]
 
-    def _shape(self) -> dict[str, Any]:
-        """What both networks share."""
-        config, resolution = self.config, self.pixels.shape[-1]
-        return {
-            "resolution": resolution,
-            "channels": self.pixels.shape[1],
-            "c_dim": len(self.class_names),
-            "channel_base": config.channel_base_at(resolution),
-            "channel_max": config.channel_max,
-            "conv_clamp": config.conv_clamp,
-        }
+    def _placed(self, make: Callable[..., Any]) -> Any:
+        """A network of `networks`, where and how precisely it is trained."""
+        channels, resolution = self.pixels.shape[1:3]
+        network = make(self.config, resolution, channels, self.class_names)
+        return network.to(self.device).set_precision(self.config.precision).train()
 
     def _generator(self) -> Generator:
-        config = self.config
-        latent = {"z_dim": config.z_dim, "w_dim": config.w_dim, "mapping_layers": config.mapping_layers}
-        shape = GeneratorConfig(**self._shape(), **latent, use_noise=config.use_noise)
-        generator = Generator(shape, self.class_names)
-        if config.start_from is not None:
-            before = load_generator(Path(config.start_from) / "generator.safetensors", "cpu")
-            _fill(generator, before, grow_generator)
-        elif config.noise_start:
-            generator.synthesis.start_noise(config.noise_start)
-        return generator.to(self.device).set_precision(config.precision).train()
+        return self._placed(make_generator)
 
     def _discriminator(self) -> Discriminator:
-        config = self.config
-        shape = DiscriminatorConfig(**self._shape(), mbstd_group_size=min(config.mbstd_group, config.batch))
-        discriminator = Discriminator(shape, self.class_names)
-        if config.start_from is not None:
-            before = load_discriminator(Path(config.start_from) / "discriminator.safetensors", "cpu")
-            _fill(discriminator, before, grow_discriminator)
-        return discriminator.to(self.device).set_precision(config.precision).train()
+        return self._placed(make_discriminator)
 
     def prepare(self, quiet: bool) -> None:
         """What comes once before the first step: nothing here."""
@@ -252,12 +232,16 @@ class GANTraining:
     _told_apart = staticmethod(discriminator_loss)
 
     def _update_generator(self) -> None:
-        self.D.requires_grad_(False)
+        self._train_discriminator(False)
         fake, c = self._fakes(self.config.batch)
         loss = self._fooled(self._judge(fake, c))
         self._note("loss_g", loss)
         apply_gradients(loss + self._extra_loss(fake, c), self.opt_g)
-        self.D.requires_grad_(True)
+        self._train_discriminator(True)
+
+    def _train_discriminator(self, wanted: bool) -> None:
+        for parameter in self.trained_d:
+            parameter.requires_grad_(wanted)
 
     def _extra_loss(self, fake: Tensor, c: Tensor | None) -> Tensor:
         """What the generator is asked for beside fooling the discriminator."""
@@ -353,7 +337,7 @@ def lazy_adam(lr: float, interval: int) -> tuple[float, tuple[float, float]]:
 
 def _adam(networks: list[nn.Module], lr: float, interval: int) -> torch.optim.Adam:
     lr, betas = lazy_adam(lr, interval)
-    parameters = [parameter for network in networks for parameter in network.parameters()]
+    parameters = [parameter for network in networks for parameter in network.parameters() if parameter.requires_grad]
     return torch.optim.Adam(parameters, lr=lr, betas=betas, eps=1e-8, fused=True)
 
 
@@ -374,16 +358,3 @@ def _load_guides(config: GANConfig, device: torch.device) -> list[nn.Module]:
     from histoxplain.models.classifier import load_classifier
 
     return [load_classifier(path).to(device) for path in config.guide]
-
-
-def _fill(network: nn.Module, source: nn.Module, grow: Callable[[Any, Any], list[str]]) -> None:
-    """Start a network from one of the same or half its resolution, and say what found no partner."""
-    if network.img_resolution == source.img_resolution:
-        fresh = transfer(network, source)
-    elif network.img_resolution == 2 * source.img_resolution:
-        fresh = grow(network, source)
-    else:
-        sizes = f"{network.img_resolution} or {network.img_resolution // 2} px"
-        raise InputError(f"`start_from` must hold networks of {sizes}, got {source.img_resolution} px.")
-    if fresh:
-        print(f"{type(network).__name__}: starting fresh with {', '.join(fresh)}")

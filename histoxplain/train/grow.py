@@ -31,13 +31,18 @@ def transfer(into: nn.Module, source: nn.Module | Mapping[str, Tensor]) -> list[
 
 
 @torch.no_grad()
-def grow_generator(into: Generator, source: Generator) -> list[str]:
+def grow_generator(into: Generator, source: Generator, state: Mapping[str, Tensor] | None = None) -> list[str]:
     """Fill a generator from one of half its resolution; at first it makes the same images, enlarged.
+
+    Args:
+        into: the larger one.
+        source: the smaller one.
+        state: its weights, where they were changed to fit other labels.
 
     Returns:
         Names that keep fresh values: the new block.
     """
-    fresh = transfer(into, source)
+    fresh = transfer(into, source if state is None else state)
     torgb = into.synthesis.blocks[-1].torgb
     torgb.weight.zero_()
     torgb.bias.zero_()
@@ -45,7 +50,9 @@ def grow_generator(into: Generator, source: Generator) -> list[str]:
 
 
 @torch.no_grad()
-def grow_discriminator(into: Discriminator, source: Discriminator) -> list[str]:
+def grow_discriminator(
+    into: Discriminator, source: Discriminator, state: Mapping[str, Tensor] | None = None
+) -> list[str]:
     """Fill a residual discriminator from one of half its resolution; at first it judges the shrunken image alike.
 
     The new block carries the image as pairs of opposite leaky ReLUs, from which a linear layer restores it exactly,
@@ -57,10 +64,13 @@ def grow_discriminator(into: Discriminator, source: Discriminator) -> list[str]:
     Raises:
         InputError: if the new block has fewer feature maps than two a colour.
     """
+    check(source.img_channels == into.img_channels, "start_from", "have the colours of the data to grow", "other ones")
+    both = {into.config.architecture, source.config.architecture}
+    check(both == {"resnet"} and not source.config.label_planes, "start_from", "be residual to grow", ", ".join(both))
     block, old, colours = into.blocks[0], source.blocks[0].fromrgb, into.img_channels
     width, least = into.config.width(into.img_resolution), 2 * into.img_channels
     check(width >= least, "channel_base", f"give {least} feature maps or more at full resolution to grow", width)
-    fresh = transfer(into, source)
+    fresh = transfer(into, source if state is None else state)
     slope, gain = 0.2, sqrt(2)
     restore = 1 / ((1 + slope) * gain)  # lrelu(x) - lrelu(-x) = (1 + slope) x
     pairs = torch.cat([torch.eye(colours), -torch.eye(colours)])

@@ -20,7 +20,11 @@ STATE = "state.pt"
 
 
 def open_run(
-    out: str | Path, config: Mapping[str, Any], resume: bool = False, changeable: tuple[str, ...] = ()
+    out: str | Path,
+    config: Mapping[str, Any],
+    resume: bool = False,
+    changeable: tuple[str, ...] = (),
+    defaults: Mapping[str, Any] | None = None,
 ) -> dict[str, Any] | None:
     """Make (or reopen) the folder of a training and write its `config.json`.
 
@@ -29,6 +33,7 @@ def open_run(
         config: the training's settings; must survive JSON.
         resume: continue from `RUN/state.pt`; without one, start from the beginning.
         changeable: the settings that may differ from those of the interrupted training.
+        defaults: what settings were before they existed, for a training that began before they did.
 
     Returns:
         The snapshot to continue from, or None for a fresh start.
@@ -45,15 +50,15 @@ def open_run(
             raise InputError(
                 f"`out` must not hold a training yet, got {out}; add --resume to continue it or choose another."
             )
-        _check_same(out / "config.json", json.loads(json.dumps(config)), changeable)
+        _check_same(out / "config.json", json.loads(json.dumps(config)), changeable, defaults or {})
         state = load_snapshot(out / STATE)
     save_json(out / "config.json", config)
     return state
 
 
-def _check_same(path: Path, config: dict[str, Any], changeable: tuple[str, ...]) -> None:
+def _check_same(path: Path, config: dict[str, Any], changeable: tuple[str, ...], defaults: Mapping[str, Any]) -> None:
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = {**defaults, **json.loads(path.read_text(encoding="utf-8"))}
     except (OSError, json.JSONDecodeError) as error:
         raise InputError(f"`out` must hold a readable config.json, got {path}; start again in a new folder.") from error
     for name in sorted({*before, *config} - set(changeable)):

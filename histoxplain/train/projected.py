@@ -17,9 +17,11 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from histoxplain.metrics.features import FeatureNet
 from histoxplain.models import load_checkpoint, save_checkpoint, save_generator
+from histoxplain.models.foreign import is_foreign
 from histoxplain.train.gan import GANTraining
 from histoxplain.train.grow import transfer
 from histoxplain.train.loop import STATE, save_snapshot
+from histoxplain.train.origin import origin
 
 TAPS = {2: 24, 4: 40, 10: 112, 15: 320}
 """Blocks of EfficientNet-Lite0 whose outputs are judged (at 1/4, 1/8, 1/16 and 1/32 of the side) -> channels."""
@@ -103,8 +105,8 @@ class ProjectedTraining(GANTraining):
         self.ema = deepcopy(self.G).eval().requires_grad_(False)
         self.project = FeatureProjector().to(self.device)
         self.D = ProjectedDiscriminator(self.G.c_dim, max(self.G.img_resolution, LEAST)).to(self.device)
-        before = Path(self.config.start_from or "") / "discriminator.safetensors"
-        if self.config.start_from is not None and load_checkpoint(before).kind == KIND:
+        before = self.config.start_from and origin(self.config.start_from, "discriminator")
+        if before and not is_foreign(before) and load_checkpoint(before).kind == KIND:
             transfer(self.D, load_checkpoint(before).state)
 
     def _judge(self, images: Tensor, c: Tensor | None) -> Tensor:

@@ -1,10 +1,12 @@
-"""An endless order of a data set in which near repeats are rare."""
+"""Which images of a data set a training sees, and in which endless order, in which near repeats are rare."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import numpy as np
+
+from histoxplain._checks import check
 
 
 def endless(n: int, seed: int = 0, rank: int = 0, world: int = 1, start: int = 0, window: float = 0.5) -> Iterator[int]:
@@ -38,3 +40,21 @@ def endless(n: int, seed: int = 0, rank: int = 0, world: int = 1, start: int = 0
             j = (i - draw.randint(reach)) % n
             order[[i, j]] = order[[j, i]]
         position += 1
+
+
+def subset(n: int, count: int | None, seed: int = 0) -> np.ndarray:
+    """Numbers of `count` of `n` items, drawn at random and in order; all of them for None.
+
+    Raises:
+        InputError: if there are fewer.
+
+    Example:
+        >>> subset(10, 4, seed=0)
+        array([2, 4, 8, 9])
+    """
+    if count is None:
+        return np.arange(n)
+    check(count <= n, "subset", f"be at most {n}, the images there are", count)
+    order = np.arange(n)
+    np.random.RandomState(seed).shuffle(order)
+    return np.sort(order[:count])

@@ -15,6 +15,7 @@ from histoxplain.train.ema import update_ema
 from histoxplain.train.gan import GANTraining
 from histoxplain.train.grow import transfer
 from histoxplain.train.losses import reconstruction_loss
+from histoxplain.train.origin import origin
 
 
 class StylExTraining(GANTraining):
@@ -37,8 +38,8 @@ class StylExTraining(GANTraining):
             num_ws=size.num_ws,
         )
         self.E = Encoder(shape).to(self.device).set_precision(config.precision)
-        before = Path(config.start_from or "") / "encoder.safetensors"
-        if config.start_from is not None and before.exists():
+        before = config.start_from and origin(config.start_from, "encoder")
+        if before:
             transfer(self.E, load_encoder(before, "cpu"))
         self.ema_e = deepcopy(self.E).eval().requires_grad_(False)
 

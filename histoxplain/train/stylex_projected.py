@@ -16,11 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from histoxplain.models import load_checkpoint, save_checkpoint
+from histoxplain.models.foreign import is_foreign
 from histoxplain.models.stylegan2.layers import Convolution, FullyConnected
 from histoxplain.train.gan import apply_gradients
 from histoxplain.train.grow import transfer
 from histoxplain.train.layouts import SIDE, learn_layouts
 from histoxplain.train.losses import energy_distance, reconstruction_loss
+from histoxplain.train.origin import origin
 from histoxplain.train.projected import WIDTH, ProjectedTraining, jitter
 
 KIND = "projected.encoder"
@@ -66,8 +68,8 @@ class ProjectedStylExTraining(ProjectedTraining):
         super()._build()
         config = self.config
         self.E = FeatureEncoder(self.G.w_dim, self.G.img_channels).to(self.device)
-        before = Path(config.start_from or "") / "encoder.safetensors"
-        if config.start_from is not None and before.exists():
+        before = config.start_from and origin(config.start_from, "encoder")
+        if before and not is_foreign(before):
             transfer(self.E, load_checkpoint(before, kind=KIND).state)
         self.bank = torch.zeros(BANK, self.G.w_dim, device=self.device)
         self.bank_c = torch.zeros(BANK, max(self.G.c_dim, 1), device=self.device)

@@ -7,7 +7,8 @@ from PIL import Image
 
 from histoxplain import InputError
 from histoxplain.data import prepare
-from histoxplain.models import load_discriminator, load_generator
+from histoxplain.models import convert, load_discriminator, load_generator
+from histoxplain.train import gan
 from histoxplain.train.config_gan import GANConfig
 from histoxplain.train.gan import GANTraining, train_gan
 
@@ -147,6 +148,50 @@ def test_starts_from_half_the_resolution(data, colours, tmp_path, capsys):
     assert "starting fresh with synthesis.b32" in capsys.readouterr().out
 
 
+def test_starts_from_a_checkpoint_in_its_shape_and_continues_without_it(data, tmp_path, capsys):
+    small = {**TINY, "kimg": 0.008, "snapshot_kimg": 0.004, "mapping_layers": 3}
+    train_gan(data, tmp_path / "before", GANConfig(**small), quiet=True)
+    convert(tmp_path / "before", tmp_path / "theirs.pt", layout="nvidia")
+    config = GANConfig(**{**TINY, "z_dim": 32, "kimg": 0.008, "freeze_d": 3})
+    path = train_gan(data, tmp_path / "run", config, resume=tmp_path / "theirs.pt", quiet=True)
+    assert f"Generator: from {tmp_path / 'theirs.pt'}" in capsys.readouterr().out
+    G = load_generator(path)
+    assert (G.z_dim, G.config.mapping_layers) == (8, 3)
+    before, after = (load_discriminator(tmp_path / f"{run}/discriminator.safetensors") for run in ("before", "run"))
+    same = {n for n, t in after.state_dict().items() if torch.equal(t, before.state_dict()[n])}
+    assert same == {f"b16.{layer}.{kind}" for layer in ("fromrgb", "conv0", "conv1") for kind in ("weight", "bias")}
+    (tmp_path / "theirs.pt").unlink()
+    known = GANConfig(**{**GANConfig.settings_of(tmp_path / "run"), "kimg": 0.016})
+    train_gan(data, tmp_path / "run", known, resume=True, quiet=True)
+    assert torch.load(tmp_path / "run/state.pt", weights_only=True)["images_seen"] == 16
+
+
+def test_a_run_that_knew_fewer_settings_resumes(data, tmp_path):
+    config = GANConfig(**{**TINY, "kimg": 0.004})
+    train_gan(data, tmp_path / "run", config, quiet=True)
+    written = json.loads((tmp_path / "run/config.json").read_text())
+    for name in ("architecture", "architecture_d", "augpipe", "freeze_d", "subset"):
+        del written[name]
+    (tmp_path / "run/config.json").write_text(json.dumps(written))
+    assert GANConfig(**GANConfig.settings_of(tmp_path / "run")) == config
+    train_gan(data, tmp_path / "run", config, resume=True, quiet=True)
+    with pytest.raises(InputError, match="`freeze_d` must stay 0"):
+        train_gan(data, tmp_path / "run", GANConfig(**{**TINY, "kimg": 0.004, "freeze_d": 1}), resume=True, quiet=True)
+
+
+def test_a_subset_is_the_same_for_a_seed(data, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(gan, "_run", lambda training, *_: seen.append((training.pixels, training.labels)))
+    for _ in range(2):
+        train_gan(data, tmp_path / "run", GANConfig(**TINY, subset=10), quiet=True)
+    assert seen[0][0].shape == (10, 3, 16, 16)
+    assert all(torch.equal(*pair) for pair in zip(*seen))
+    red = seen[0][0][:, 0].float().mean((1, 2)) > 100
+    assert torch.equal(red, seen[0][1][:, 0] > 0)  # every image kept its label
+    with pytest.raises(InputError, match="`subset` must be at most"):
+        train_gan(data, tmp_path / "other", GANConfig(**TINY, subset=1000), quiet=True)
+
+
 def test_wandb_offline_keeps_its_files_in_the_run(data, tmp_path, monkeypatch):
     pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")
@@ -163,6 +208,8 @@ def test_wandb_offline_keeps_its_files_in_the_run(data, tmp_path, monkeypatch):
         ({"augment_p": 2}, r"`augment_p` must lie in \[0, 1\]"),
         ({"guide_weight": 1.0}, "`guide`"),
         ({"kimg": 0}, "`kimg`"),
+        ({"subset": 0}, "`subset` must be at least 1"),
+        ({"freeze_d": 2, "discriminator": "projected"}, "`freeze_d` must be 0 with a projected"),
     ],
 )
 def test_bad_settings(settings, says):
