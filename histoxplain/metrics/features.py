@@ -3,11 +3,14 @@
 `efficientnet_lite0-imagenet`: the 1280 pooled activations before the classification layer of EfficientNet-Lite0 with
 its ImageNet weights, of images resized to 128 x 128 pixels (bilinear, antialiased). The weights come with the package,
 so the numbers need no download; they are not comparable with those in Inception features.
+
+`inception_v3-fid`, `inception_v3-fid-clean`: the features of the published FIDs; see `histoxplain.metrics.inception`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import cache
 
 import torch
@@ -15,9 +18,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from histoxplain._checks import check, check_images, check_one_of
+from histoxplain.metrics.inception import RESIZES, InceptionNet
 from histoxplain.models.classifier import LITE, efficientnet_lite0, normalisation
 
 FEATURES = "efficientnet_lite0-imagenet"
+"""The features that need no download."""
 
 
 class FeatureNet(nn.Module):
@@ -38,6 +43,11 @@ class FeatureNet(nn.Module):
         self.register_buffer("mean", mean)
         self.register_buffer("deviation", deviation)
 
+    @property
+    def resize(self) -> str:
+        """How images are brought to the size of the network."""
+        return f"{self.resolution} px, bilinear, antialiased"
+
     def normalise(self, x: Tensor) -> Tensor:
         """Images `(N, 1 or 3, H, W)` in `[-1, 1]` as the network expects them, `(N, 3, H, W)`."""
         check_images("x", x)
@@ -53,14 +63,37 @@ class FeatureNet(nn.Module):
 
 
 @cache
-def feature_net(name: str = FEATURES, device: str = "cpu") -> FeatureNet:
+def feature_net(name: str = FEATURES, device: str = "cpu") -> FeatureNet | InceptionNet:
     """The feature network of that name, built once for each device.
 
+    Args:
+        name: `FEATURES`, which comes with the package, or "inception_v3-fid" or "inception_v3-fid-clean", whose
+            weights are fetched (95 MB) the first time.
+        device: where it computes.
+
     Raises:
-        InputError: if there is none of that name.
+        InputError: if there is none of that name, or its weights cannot be fetched; the message then says what to fetch
+            by hand and where to put it. No other features are taken in its place.
     """
-    check_one_of("features", name, [FEATURES])
-    return FeatureNet().to(device)
+    check_one_of("features", name, [FEATURES, *RESIZES])
+    return (FeatureNet() if name == FEATURES else InceptionNet(name)).to(device)
+
+
+@dataclass(frozen=True)
+class FeatureSpace:
+    """What features are: the network, and how images come to its size. Distances compare only within one space.
+
+    Example:
+        >>> print(FeatureSpace("inception_v3-fid", "299 px, bicubic, antialiased", 2048))
+        inception_v3-fid features (299 px, bicubic, antialiased)
+    """
+
+    name: str
+    resize: str
+    dimensions: int
+
+    def __str__(self) -> str:
+        return f"{self.name} features ({self.resize})"
 
 
 @torch.inference_mode()
@@ -68,6 +101,8 @@ def extract_features(
     images: Tensor | Iterable[Tensor], net: Callable[[Tensor], Tensor] | None = None, batch: int = 32
 ) -> Tensor:
     """Features of many images, batch by batch.
+
+    All of them are held, and nothing tells in which features they are; `gather_features` is for large or named sets.
 
     Args:
         images: one tensor `(N, C, H, W)` in `[-1, 1]`, or an iterable of such batches (a generator that streams).

@@ -6,7 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from histoxplain._checks import check
+from histoxplain.metrics.distance import Distance
+from histoxplain.metrics.feature_set import FeatureSet, shared_space
 from histoxplain.metrics.frechet import check_features
+
+MEASURE = "kernel distance, (x.y / D + 1)^3, unbiased"
 
 
 def polynomial_mmd(a: Tensor, b: Tensor) -> Tensor:
@@ -33,32 +38,49 @@ def polynomial_mmd(a: Tensor, b: Tensor) -> Tensor:
 
 
 def kernel_distance(
-    real_features: Tensor, fake_features: Tensor, subsets: int = 100, subset_size: int = 1000, seed: int = 0
+    real_features: Tensor | FeatureSet,
+    fake_features: Tensor | FeatureSet,
+    subsets: int = 100,
+    subset_size: int = 1000,
+    seed: int = 0,
 ) -> float:
     """Mean of `polynomial_mmd` over random subsets; unlike the Fréchet distance it is unbiased in the number of images.
 
     Args:
-        real_features, fake_features: `(N, D)` and `(M, D)`; computed in float64.
+        real_features, fake_features: `(N, D)` and `(M, D)`; computed in float64. Or two feature sets of
+            `gather_features(..., keep=...)`, in the same space; subsets are drawn from the rows they hold.
         subsets: how many subsets.
         subset_size: images a subset, cut down to the smaller set.
         seed: of the subsets (drawn as the reference implementation does: first the fake ones, then the real ones).
 
     Returns:
-        A number, about 0 for equal distributions; lower is better.
+        A number, about 0 for equal distributions; lower is better. It is the squared discrepancy as it is, not times
+        1000 as some papers print it. Of feature sets it is a `Distance`, which knows what it was measured in.
 
     Raises:
-        InputError: if a set has fewer than two rows or the widths differ.
+        InputError: if a set has fewer than two rows, the widths differ, or the features are not the same.
 
     Example:
         >>> kernel_distance(torch.zeros(2, 1), torch.ones(2, 1), subsets=1)
         7.0
     """
-    check_features(real_features, fake_features)
-    size = min(len(real_features), len(fake_features), subset_size)
+    space = shared_space(real_features, fake_features)
+    real, fake = _rows(real_features), _rows(fake_features)
+    check_features(real, fake)
+    size = min(len(real), len(fake), subset_size)
     rng = np.random.RandomState(seed)  # what the reference draws with
     total = torch.zeros((), dtype=torch.float64)
     for _ in range(subsets):
-        fake = fake_features[torch.from_numpy(rng.choice(len(fake_features), size, replace=False))]
-        real = real_features[torch.from_numpy(rng.choice(len(real_features), size, replace=False))]
-        total += polynomial_mmd(fake, real)
-    return (total / subsets).item()
+        some_fake = fake[torch.from_numpy(rng.choice(len(fake), size, replace=False))]
+        some_real = real[torch.from_numpy(rng.choice(len(real), size, replace=False))]
+        total += polynomial_mmd(some_fake, some_real)
+    value = (total / subsets).item()
+    return value if space is None else Distance(value, MEASURE, space, len(real), len(fake))
+
+
+def _rows(features: Tensor | FeatureSet) -> Tensor:
+    """The features themselves."""
+    if not isinstance(features, FeatureSet):
+        return features
+    check(features.keep > 1, "keep", "be at least 2 for the kernel distance", features.keep, "keep 1000 rows or more")
+    return features.rows
