@@ -18,6 +18,8 @@ VERBS = {
     "prepare": ("histoxplain.cli.prepare", "make square images, split by patient, of a folder, an archive or an LMDB"),
     "train classifier": ("histoxplain.cli.train_classifier", "train a classifier on prepared data"),
     "train gan": ("histoxplain.cli.train_gan", "train a class-conditional generator on prepared data"),
+    "generate": ("histoxplain.cli.generate", "draw images by seed and class, mixed or on the way between seeds"),
+    "project": ("histoxplain.cli.project", "find the latent of an image"),
     "predict": ("histoxplain.cli.predict", "classify images into a CSV file"),
     "explain": ("histoxplain.cli.explain", "show what would change the classifier's mind about images"),
     "evaluate": ("histoxplain.cli.evaluate", "measure an explanation method on real images"),
@@ -73,11 +75,14 @@ def nearest_verb(arguments: Sequence[str]) -> str:
 
 
 def run(verb: str, arguments: Sequence[str]) -> None:
-    """Parse the options of a verb and do it."""
+    """Parse the options of a verb, in its own way if it has a `parse`, and do it."""
     import tyro
 
-    module = import_module(VERBS[verb][0])
-    command = tyro.cli(module.Command, args=list(arguments), prog=f"histoxplain {verb}", description=module.__doc__)
+    module, prog = import_module(VERBS[verb][0]), f"histoxplain {verb}"
+    if hasattr(module, "parse"):
+        command = module.parse(arguments, prog)
+    else:
+        command = tyro.cli(module.Command, args=list(arguments), prog=prog, description=module.__doc__)
     command()
 
 

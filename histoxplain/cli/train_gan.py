@@ -1,18 +1,26 @@
 """Train a class-conditional StyleGAN2-ADA on prepared data.
 
 RUN receives config.json, log.jsonl, sample grids (one row a class), generator.safetensors (the averaged generator, to
-use), discriminator.safetensors and state.pt (to resume). An interrupted training continues exactly with --resume.
+use), discriminator.safetensors and state.pt (to resume). An interrupted training continues exactly with --resume, with
+the settings it began with. --resume FILE starts a new training in RUN from somebody's networks instead, in their shape;
+the classes may be others.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from histoxplain.train.config_gan import GANConfig
+from histoxplain.train.presets import Preset, preset
+
+CHECKPOINTS = (".safetensors", ".pkl", ".pickle", ".pt", ".pth")
+ADA_KIMG = 100
+"""Of a training that starts from another: its augmentation finds its strength sooner."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +32,9 @@ class Command:
     out: Annotated[Path, arg(metavar="RUN")]
     """Folder for everything the training writes."""
     resume: bool = False
-    """Continue the training in RUN exactly where its last snapshot stands."""
+    """Continue the training in RUN exactly where its last snapshot stands. --resume FILE is --start-from FILE."""
+    preset: Preset | None = None
+    """Settings of a published configuration, for those that are not given; "auto" suits the resolution."""
     config: OmitArgPrefixes[GANConfig] = field(default_factory=GANConfig)
 
     def __call__(self) -> None:
@@ -33,3 +43,52 @@ class Command:
 
         path = train_gan(self.data, self.out, self.config, resume=self.resume)
         print(f"generator -> {path}")
+
+    def suggestions(self) -> dict[str, Any]:
+        """Settings that take the place of the usual defaults: of a preset, of the run, of where it starts from."""
+        settings: dict[str, Any] = {}
+        if self.preset:
+            from histoxplain.data import open_source
+
+            settings = preset(self.preset, open_source(self.data, split="train").resolution)
+        elif self.resume and (self.out / "config.json").exists():
+            return GANConfig.settings_of(self.out)
+        if self.config.start_from is not None:
+            from histoxplain.train.origin import shape_of
+
+            settings |= {"ada_kimg": ADA_KIMG, **shape_of(self.config.start_from)}
+        return settings
+
+
+def parse(arguments: Sequence[str], prog: str) -> Command:
+    """Options from the command line; where one is not given, what the others suggest."""
+    import tyro
+
+    arguments = started_from(arguments)
+    options = {"args": arguments, "prog": prog, "description": __doc__}
+    command = tyro.cli(Command, **options)
+    suggested = command.suggestions()
+    if not suggested:
+        return command
+    return tyro.cli(Command, default=replace(command, config=replace(GANConfig(), **suggested)), **options)
+
+
+def started_from(arguments: Sequence[str]) -> list[str]:
+    """`--resume FILE` spelt out, where a checkpoint follows.
+
+    Example:
+        >>> started_from(["DATA", "--out", "RUN", "--resume", "ffhq.pkl"])
+        ['DATA', '--out', 'RUN', '--start-from', 'ffhq.pkl']
+        >>> started_from(["--resume", "DATA", "--out", "RUN"])
+        ['--resume', 'DATA', '--out', 'RUN']
+    """
+    words = [word for part in arguments for word in (part.split("=", 1) if part.startswith("--resume=") else [part])]
+    for word, following in zip(range(len(words)), words[1:]):
+        if words[word] == "--resume" and is_checkpoint(following):
+            words[word] = "--start-from"
+    return words
+
+
+def is_checkpoint(word: str) -> bool:
+    """Whether a word names a file of networks, or the folder of a training."""
+    return Path(word).suffix.lower() in CHECKPOINTS or (Path(word) / "generator.safetensors").is_file()

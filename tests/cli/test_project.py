@@ -1,0 +1,139 @@
+import json
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from histoxplain.cli import main, network, project
+from histoxplain.data import to_uint8
+from histoxplain.models import Generator, GeneratorConfig, save_generator
+
+SHAPE = {"resolution": 16, "channel_base": 128, "channel_max": 8, "z_dim": 8, "w_dim": 8, "mapping_layers": 2}
+
+
+class Few:
+    """`latent_space` with a small gallery: how well the search goes is another room's business."""
+
+    def __init__(self):
+        from histoxplain.explain.latent_space import latent_space
+
+        self.measure = latent_space
+
+    def __call__(self, bundle, seed=0):
+        return self.measure(bundle, samples=64, pictures=8, seed=seed)
+
+
+@pytest.fixture(autouse=True)
+def _few_samples(monkeypatch):
+    from histoxplain import explain
+    from histoxplain.explain import invert  # noqa: F401  (loads the module)
+
+    few = Few()
+    monkeypatch.setattr(sys.modules["histoxplain.explain.invert"], "latent_space", few)
+    monkeypatch.setitem(vars(explain), "latent_space", few)
+
+
+def generator(tmp_path, classes=(), **changes):
+    G = Generator(GeneratorConfig(**{**SHAPE, **changes}, c_dim=len(classes)), tuple(classes)).eval()
+    save_generator(tmp_path / "generator.safetensors", G)
+    return G, str(tmp_path / "generator.safetensors")
+
+
+def pixels(path):
+    with Image.open(path) as picture:
+        return np.array(picture).astype(int)
+
+
+@torch.no_grad()
+def drawn(G, path, label=None):
+    """An image that the generator can draw, as a file; returns its pixels."""
+    c = None if label is None else torch.eye(G.c_dim)[[label]]
+    image = to_uint8(G.synthesis(G.mapping(torch.randn(1, 8), c)))[0].permute(1, 2, 0)
+    Image.fromarray(image.numpy()).save(path)
+    return image
+
+
+def test_an_image_without_labels(tmp_path, capsys):
+    G, path = generator(tmp_path)
+    drawn(G, tmp_path / "tile.png")
+    out = tmp_path / "out"
+    assert main(["project", path, str(tmp_path / "tile.png"), "--out", str(out), "--steps", "40"]) == 0
+    assert f"tile.png -> {out / 'tile'}, PSNR" in capsys.readouterr().out
+    ws = load_file(out / "tile/latent.safetensors")["w"]
+    assert ws.shape == (1, G.num_ws, 8)
+    about = json.loads((out / "tile/projection.json").read_text())
+    assert about["files"] == {"projected": "projected.png", "latent": "latent.safetensors"}
+    assert (about["class"], about["space"], about["steps"]) == (None, "w+", 40)
+    start = drawn_by(G, G.mapping.w_avg.expand(1, G.num_ws, 8))
+    tile, found = pixels(tmp_path / "tile.png"), pixels(out / "tile/projected.png")
+    assert abs(tile - found).mean() < 0.5 * abs(tile - start).mean()
+    assert about["l1"] == pytest.approx(abs(tile - found).mean() / 255, abs=0.01)
+    assert np.abs(drawn_by(G, ws) - found).max() <= 8  # what is saved is what is shown, but for the precision
+
+
+@torch.no_grad()
+def drawn_by(G, ws):
+    return to_uint8(G.synthesis(ws))[0].permute(1, 2, 0).numpy().astype(int)
+
+
+def test_one_latent_for_all_layers_and_a_label(tmp_path):
+    G, path = generator(tmp_path, ("benign", "malignant"))
+    drawn(G, tmp_path / "tile.png", 1)
+    options = ["--class", "malignant", "--space", "w", "--format", "npz", "--steps", "3"]
+    assert main(["project", path, str(tmp_path / "tile.png"), "--out", str(tmp_path / "out"), *options]) == 0
+    with np.load(tmp_path / "out/tile/latent.npz") as arrays:
+        ws = arrays["w"]
+    assert ws.shape == (1, G.num_ws, 8)
+    assert (ws == ws[:, :1]).all()
+    assert json.loads((tmp_path / "out/tile/projection.json").read_text())["class"] == "malignant"
+    again = ["generate", path, "--latents", str(tmp_path / "out/tile/latent.npz"), "--out", str(tmp_path / "again")]
+    assert main(again) == 0
+    assert np.abs(pixels(tmp_path / "out/tile/projected.png") - pixels(tmp_path / "again/latent0000.png")).max() <= 8
+
+
+def test_the_most_similar_sample_gives_the_label(tmp_path):
+    class Two(torch.nn.Module):
+        """Black for the first class, white for the second."""
+
+        z_dim = w_dim = 2
+        c_dim, num_ws, img_resolution, img_channels = 2, 4, 16, 3
+
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.ones(()))
+
+        def mapping(self, z, c):
+            return (z * 0.05 + 2 * c - 1)[:, None].repeat(1, 4, 1)
+
+        def synthesis(self, ws, noise_mode="const"):
+            return (self.scale * ws.mean(1)[:, 1:])[:, :, None, None].expand(-1, 3, 16, 16)
+
+    bundle = Stand(Two(), network.Unjudged(("black", "white")), ("black", "white"))
+    images = torch.stack([torch.full((3, 16, 16), -0.9), torch.full((3, 16, 16), 0.9)])
+    found = project.project(bundle, images, steps=30)
+    assert found.classes == ("black", "white")
+    assert max(found.l1) < 0.02
+
+
+@dataclass(frozen=True)
+class Stand:
+    generator: Any
+    classifier: Any
+    class_names: tuple
+
+
+def test_mistakes_are_one_line(refused, tmp_path):
+    _, path = generator(tmp_path)
+    Image.new("RGB", (20, 10)).save(tmp_path / "wide.png")
+    assert "`image` must be 16 x 16 pixels" in refused("project", path, tmp_path / "wide.png", "--out", tmp_path / "o")
+    assert "none.png" in refused("project", path, tmp_path / "none.png")
+    (tmp_path / "w.npz").write_bytes(b"damaged")
+    assert "`latents` must be a file of" in refused("generate", path, "--latents", tmp_path / "w.npz")
+    np.savez(tmp_path / "w.npz", w=np.zeros((1, 3, 8)))
+    assert "have shape (N, 6, 8), got (1, 3, 8)" in refused("generate", path, "--latents", tmp_path / "w.npz")
+    assert not (tmp_path / "o").exists()
