@@ -115,15 +115,9 @@ def smaller(tensor: Tensor) -> Tensor:
 
 def draw_samples(bundle: Any, path: Path) -> None:
     """Write a grid of samples, one row a class."""
-    from PIL import Image
+    from histoxplain.train.samples import sample_grid, save_picture
 
-    from histoxplain._atomic import replacing
-    from histoxplain.train.samples import sample_grid
-
-    grid = sample_grid(bundle.generator)
-    picture = grid[0] if len(grid) == 1 else grid.permute(1, 2, 0)
-    with replacing(path) as part:
-        Image.fromarray(picture.numpy()).save(part, format="PNG")
+    save_picture(path, sample_grid(bundle.generator))
 
 
 def draw_pairs(bundle: Any, path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
+from histoxplain._checks import check
 from histoxplain.train.config_gan import GANConfig
 from histoxplain.train.presets import Preset, preset
 
@@ -39,6 +40,8 @@ class Command:
 
     def __call__(self) -> None:
         """Train, and say where the generator is."""
+        idle = self.config.augment == "fixed" and self.config.augment_p == 0 and not self.resume
+        check(not idle, "augment_p", "be above 0 with a fixed augmentation", 0, "try 0.2")
         from histoxplain.train.gan import train_gan
 
         path = train_gan(self.data, self.out, self.config, resume=self.resume)

@@ -48,7 +48,7 @@ def open_run(
     if (out / STATE).exists():
         if not resume:
             raise InputError(
-                f"`out` must not hold a training yet, got {out}; add --resume to continue it or choose another."
+                f"`out` must not hold a training yet, got {out}; --resume alone continues it, or choose another."
             )
         _check_same(out / "config.json", json.loads(json.dumps(config)), changeable, defaults or {})
         state = load_snapshot(out / STATE)

@@ -32,7 +32,9 @@ def test_unknown_verb_names_the_nearest(capsys):
         assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["prepare", "--help"], ["lab", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], *([*verb.split(), "--help"] for verb in ("prepare", "lab", "train gan"))]
+)
 def test_help_loads_no_torch(arguments):
     code = "import sys; from histoxplain.cli import main; c = main(sys.argv[1:]); sys.exit(c or 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60)

@@ -34,13 +34,18 @@ def train(tmp_path, *arguments):
 
 
 def test_options_reach_the_training(asked, tmp_path):
-    assert (
-        train(tmp_path, "--freeze-d", "4", "--mirror", "--subset", "9", "--augment", "fixed", "--augpipe", "blit") == 0
-    )
+    options = "--freeze-d 4 --mirror --subset 9 --augment fixed --augment-p 0.3 --augpipe blit"
+    assert train(tmp_path, *options.split()) == 0
     config, resume = asked[0]
     assert not resume
     assert (config.freeze_d, config.mirror, config.subset) == (4, True, 9)
-    assert (config.augment, config.augpipe) == ("fixed", "blit")
+    assert (config.augment, config.augment_p, config.augpipe) == ("fixed", 0.3, "blit")
+
+
+def test_a_fixed_augmentation_needs_a_probability(asked, refused, tmp_path):
+    said = refused("train", "gan", "d.lmdb", "--out", tmp_path / "run", "--augment", "fixed")
+    assert "`augment_p` must be above 0" in said
+    assert not asked
 
 
 @pytest.mark.parametrize("spelling", [["--resume", "{}"], ["--resume={}"], ["--start-from", "{}"]])

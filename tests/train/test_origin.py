@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from histoxplain import InputError
-from histoxplain.models import convert, save_discriminator, save_generator
+from histoxplain.models import Discriminator, DiscriminatorConfig, convert, save_discriminator, save_generator
+from histoxplain.ops import setup_filter, upsample2d
 from histoxplain.train.config_gan import GANConfig
 from histoxplain.train.networks import make_discriminator, make_generator
 from histoxplain.train.origin import origin, shape_of
@@ -74,6 +75,32 @@ def test_a_larger_source_gives_its_lower_blocks(tmp_path, capsys):
     torch.testing.assert_close(begun.synthesis(ws[:, :6]), G.synthesis.from_styles(styles, until=16))
     make_discriminator(config, 16, 3)
     assert "Discriminator: starting fresh with b16.fromrgb\n" in capsys.readouterr().out
+
+
+@torch.no_grad()
+def test_half_the_resolution_grows_with_new_classes(foreign, capsys):
+    path, G, _ = foreign
+    config = replace(SMALL, start_from=str(path))
+    z, f = torch.randn(2, 8), setup_filter([1, 3, 3, 1])
+    begun = make_generator(config, 32, 3, ("a", "b"))
+    torch.testing.assert_close(begun(z, torch.eye(2)), upsample2d(G(z), f))
+    make_discriminator(config, 32, 3, ("a", "b"))
+    assert "16 -> 32 px, 0 -> 2 classes" in capsys.readouterr().out
+
+
+@torch.no_grad()
+def test_planes_of_labels_are_left_out(tmp_path, capsys):
+    shape = DiscriminatorConfig(
+        resolution=16, channel_base=256, channel_max=16, c_dim=2, label_planes=True, mbstd_group_size=2
+    )
+    D = Discriminator(shape)
+    torch.nn.init.zeros_(D.label_rows)  # the planes say nothing
+    run(tmp_path / "run")
+    save_discriminator(tmp_path / "run/discriminator.safetensors", D)
+    begun = make_discriminator(replace(SMALL, start_from=str(tmp_path / "run")), 16, 3)
+    x = torch.randn(4, 3, 16, 16)
+    torch.testing.assert_close(begun(x), D(x, torch.eye(2)[[0, 1, 0, 1]]))
+    assert "2 -> 0 classes\n" in capsys.readouterr().out
 
 
 def test_a_generator_without_a_discriminator(tmp_path, capsys):
