@@ -91,7 +91,7 @@ class FeatureSet:
         return (self._products - self._sum.outer(self._sum) / self.count) / (self.count - correction)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def gather_features(
     images: Tensor | Iterable[Tensor],
     net: Callable[[Tensor], Tensor] | None = None,

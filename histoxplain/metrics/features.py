@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from histoxplain._checks import check, check_images, check_one_of
-from histoxplain.metrics.inception import RESIZES, InceptionNet
+from histoxplain.metrics.inception import INCEPTION, RESIZES, InceptionNet
 from histoxplain.models.classifier import LITE, efficientnet_lite0, normalisation
 
 FEATURES = "efficientnet_lite0-imagenet"
@@ -79,6 +79,16 @@ def feature_net(name: str = FEATURES, device: str = "cpu") -> FeatureNet | Incep
     return (FeatureNet() if name == FEATURES else InceptionNet(name)).to(device)
 
 
+def best_features() -> str:
+    """The name of the best features that this machine has: Inception's where its weights are, else `FEATURES`.
+
+    Nothing is fetched; `feature_net("inception_v3-fid")` does that.
+    """
+    from histoxplain.metrics.inception_weights import find_weights
+
+    return FEATURES if find_weights() is None else INCEPTION
+
+
 @dataclass(frozen=True)
 class FeatureSpace:
     """What features are: the network, and how images come to its size. Distances compare only within one space.
@@ -96,7 +106,7 @@ class FeatureSpace:
         return f"{self.name} features ({self.resize})"
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def extract_features(
     images: Tensor | Iterable[Tensor], net: Callable[[Tensor], Tensor] | None = None, batch: int = 32
 ) -> Tensor:

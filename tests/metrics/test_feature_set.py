@@ -70,6 +70,19 @@ def test_fifty_thousand_images_need_the_memory_of_five_hundred():
     assert few.most <= many.most <= 2  # the one at hand, and the one that is being made
 
 
+def test_images_may_be_made_in_place():
+    canvas = torch.zeros(2, 3, 4, 4)  # as a data source does, whose batches share their memory
+
+    def batches():
+        for _ in range(3):
+            canvas.add_(1)
+            yield canvas
+
+    found = gather_features(batches(), lambda x: x.mean(dim=(2, 3)), space=SPACE)
+    assert found.mean.tolist() == [2, 2, 2]
+    assert extract_features(torch.zeros(1, 3, 8, 8)).add_(1).shape == (1, 1280)
+
+
 def test_rows_that_fit_are_all_kept_in_order(rng):
     rows = torch.randn(30, 3, generator=rng)
     assert torch.equal(gathered(rows, keep=30).rows, rows)

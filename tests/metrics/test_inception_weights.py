@@ -10,7 +10,16 @@ import pytest
 import torch
 
 from histoxplain import InputError
-from histoxplain.metrics import fetch_weights, find_weights, inception_weights
+from histoxplain.metrics import (
+    FEATURES,
+    INCEPTION,
+    best_features,
+    feature_net,
+    fetch_weights,
+    find_weights,
+    how_to_get_weights,
+    inception_weights,
+)
 
 DATA = b"weights" * 10_000
 
@@ -82,6 +91,18 @@ def test_offline_is_one_line_and_what_was_put_there_by_hand_is_taken(server, tmp
     )
     (folder / "pt_inception-2015-12-05-6726825d.pth").write_bytes(DATA)
     assert fetch_weights(progress=False).read_bytes() == DATA
+
+
+def test_nothing_is_taken_in_their_place(server, tmp_path, monkeypatch):
+    publish(monkeypatch, url="http://127.0.0.1:9/weights.pth")
+    feature_net.cache_clear()
+    assert best_features() == FEATURES
+    with pytest.raises(InputError, match="`inception_v3-fid` must be reachable"):
+        feature_net(INCEPTION)
+    folder = tmp_path / "cache" / "inception_v3-fid"
+    assert how_to_get_weights().endswith(f"put pt_inception-2015-12-05-6726825d.pth into {folder}")
+    (folder / "pt_inception-2015-12-05-6726825d.pth").write_bytes(DATA)
+    assert best_features() == INCEPTION
 
 
 def test_the_published_checksum_begins_as_the_file_is_called():
