@@ -92,7 +92,8 @@ class GANConfig:
     """Classifier checkpoints for `guide_weight`; several of different architectures agree on less that is not real."""
     start_from: str | None = None
     """Checkpoint to take the networks from: the folder of another training, or any file of ours, NVIDIA's (.pkl) or
-    rosinality's (.pt). The classes may be others; half the resolution is grown without changing images."""
+    rosinality's (.pt). The classes may be others; half the resolution is grown without changing images. Convert
+    HistoXplaining's first, with --image-range imagenet."""
     freeze_d: int = 0
     """Keep this many layers of the discriminator as they start, from the full resolution down (FreezeD)."""
     subset: int | None = None
