@@ -23,7 +23,7 @@ def file(tmp_path_factory):
         if name.endswith("conv.weight"):
             value.mul_(2.4)  # so that an image still makes a difference after a hundred layers
     path = tmp_path_factory.mktemp("weights") / "weights.pth"
-    torch.save(state, path)
+    torch.save(state, path, _use_new_zipfile_serialization=False)  # as it was published, by an older torch
     return path
 
 
