@@ -40,6 +40,32 @@ class Unjudged(nn.Module):
         return self(x).softmax(1)
 
 
+class Searchable(nn.Module):
+    """A generator as a search for latents should see it.
+
+    Args:
+        generator: the generator.
+        space: "w+" (a latent for each layer) or "w" (one for all, so that there is but one to find).
+        classes: how many the search tells apart; a generator without labels takes the only one there is.
+    """
+
+    def __init__(self, generator: Generator, space: str, classes: int) -> None:
+        super().__init__()
+        self.generator = G = generator
+        self.num_ws = 1 if space == "w" else G.num_ws
+        self.c_dim = G.c_dim or int(classes == 1)
+        self.z_dim, self.w_dim = G.z_dim, G.w_dim
+        self.img_resolution, self.img_channels = G.img_resolution, G.img_channels
+
+    def mapping(self, z: Tensor, c: Tensor | None) -> Tensor:
+        """Noise `(N, z_dim)` and labels to `(N, num_ws, w_dim)`."""
+        return self.generator.mapping(z, c if self.generator.c_dim else None)[:, : self.num_ws]
+
+    def synthesis(self, ws: Tensor, noise_mode: str = "const") -> Tensor:
+        """`(N, num_ws, w_dim)` to images."""
+        return self.generator.synthesis(ws.expand(-1, self.generator.num_ws, -1), noise_mode)
+
+
 def open_network(name: str, precision: str = "auto") -> Bundle:
     """A bundle by name or folder; a generator of `load_generator`, or of a training's folder, as one without judge.
 

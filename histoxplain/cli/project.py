@@ -131,33 +131,14 @@ def project(
 
 def viewed(bundle: Bundle, space: str) -> Bundle:
     """The bundle as the search should see it: with few latents for space "w", and with eyes if it has no classifier."""
-    from torch import nn
-
-    from histoxplain.cli.network import Unjudged
+    from histoxplain.cli.network import Searchable, Unjudged
     from histoxplain.metrics.features import FeatureNet
 
-    G: Generator = bundle.generator
-
-    class View(nn.Module):
-        z_dim, w_dim, img_resolution, img_channels = G.z_dim, G.w_dim, G.img_resolution, G.img_channels
-        num_ws = 1 if space == "w" else G.num_ws
-        c_dim = G.c_dim or int(len(bundle.classifier.class_names) == 1)
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.generator = G
-
-        def mapping(self, z: Tensor, c: Tensor | None) -> Tensor:
-            return G.mapping(z, c if G.c_dim else None)[:, : self.num_ws]
-
-        def synthesis(self, ws: Tensor, noise_mode: str = "const") -> Tensor:
-            return G.synthesis(ws.expand(-1, G.num_ws, -1), noise_mode)
-
-    classifier = bundle.classifier
+    G, classifier = bundle.generator, bundle.classifier
     if isinstance(classifier, Unjudged) and classifier.eyes is None:
         eyes = FeatureNet(min(LARGEST, max(G.img_resolution, SMALLEST))).to(next(G.parameters()).device)
         classifier = Unjudged(classifier.class_names, eyes)
-    return replace(bundle, generator=View(), classifier=classifier)
+    return replace(bundle, generator=Searchable(G, space, len(classifier.class_names)), classifier=classifier)
 
 
 def nearest_classes(bundle: Bundle, images: Tensor, seed: int) -> Tensor:

@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 
 from histoxplain.cli import main, network, project
 from histoxplain.data import to_uint8
-from histoxplain.models import Generator, GeneratorConfig, save_generator
+from histoxplain.explain import image_of
+from histoxplain.models import Generator, GeneratorConfig, load_bundle, save_generator
 
 SHAPE = {"resolution": 16, "channel_base": 128, "channel_max": 8, "z_dim": 8, "w_dim": 8, "mapping_layers": 2}
 
@@ -125,6 +126,18 @@ class Stand:
     generator: Any
     classifier: Any
     class_names: tuple
+
+
+def test_a_bundle_brings_its_own_classifier(tmp_path):
+    out = ["--out", str(tmp_path)]
+    assert main(["generate", "lung-histology", "--class", "benign", "--seeds", "1", *out]) == 0
+    assert main(["project", "lung-histology", str(tmp_path / "benign-seed0001.png"), "--steps", "2", *out]) == 0
+    about = json.loads((tmp_path / "benign-seed0001/projection.json").read_text())
+    bundle = load_bundle("lung-histology")
+    with torch.no_grad():
+        opinion = bundle.classifier(image_of(tmp_path / "benign-seed0001.png", bundle)[None]).argmax(1)
+    assert about["class"] == bundle.class_names[int(opinion)]
+    assert about["network"] == "lung-histology"
 
 
 def test_mistakes_are_one_line(refused, tmp_path):
