@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -164,6 +165,22 @@ def test_starts_from_a_checkpoint_in_its_shape_and_continues_without_it(data, tm
     known = GANConfig(**{**GANConfig.settings_of(tmp_path / "run"), "kimg": 0.016})
     train_gan(data, tmp_path / "run", known, resume=True, quiet=True)
     assert torch.load(tmp_path / "run/state.pt", weights_only=True)["images_seen"] == 16
+
+
+def test_a_training_begun_elsewhere_resumes_exactly(colours, tmp_path):
+    GANTraining(*colours, ("red", "blue"), GANConfig(**TINY)).save(tmp_path, log_lines=0)
+    config = GANConfig(**{**TINY, "start_from": str(tmp_path / "generator.safetensors"), "freeze_d": 2})
+    whole = GANTraining(*colours, ("red", "blue"), config)
+    for _ in range(3):
+        whole.step()
+    whole.save(tmp_path / "run", log_lines=0)
+    second = GANTraining(*colours, ("red", "blue"), replace(config, start_from=None))
+    second.load_state_dict(torch.load(tmp_path / "run/state.pt", weights_only=True))
+    for training in (whole, second, whole, second):
+        training.step()
+    for network in ("G", "D", "ema"):
+        expected, got = (getattr(training, network).state_dict() for training in (whole, second))
+        assert all(torch.equal(expected[name], got[name]) for name in expected), network
 
 
 def test_a_run_that_knew_fewer_settings_resumes(data, tmp_path):
