@@ -185,7 +185,7 @@ def feature_loss(fake: list[Tensor], real: list[Tensor]) -> Tensor:
         fake, real: maps of `FeatureProjector`, image by image in the same order.
 
     Returns:
-        A scalar, 0 for equal maps and about 1 for the average of the originals.
+        A scalar, 0 for equal maps.
     """
     terms = []
     for x, y in zip(fake, real):
