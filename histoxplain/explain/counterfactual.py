@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from histoxplain.explain.explainer import AnyImage, Target
     from histoxplain.models import Bundle
 
-CONFIDENCE = 0.9
+CONFIDENCE = 0.96
 """Mean probability over views at which the latent search is content; see `LatentSearch`."""
 
 

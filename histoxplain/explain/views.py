@@ -43,8 +43,9 @@ def grainy(x: Tensor, generator: torch.Generator, strength: float = GRAIN) -> Te
 
 
 def softened(x: Tensor) -> Tensor:
-    """Images `(N, C, H, W)` averaged over 3 x 3 pixels."""
-    return F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), 3, 1)
+    """Images `(N, C, H, W)` averaged over squares of 3 x 3 pixels below 128 px, 5 x 5 from there, 9 x 9 from 256 px."""
+    reach = max(x.shape[-1] // 64, 1)
+    return F.avg_pool2d(F.pad(x, (reach,) * 4, mode="reflect"), 2 * reach + 1, 1)
 
 
 def faded(x: Tensor, share: float = FADED) -> Tensor:
