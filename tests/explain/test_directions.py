@@ -26,6 +26,17 @@ def test_boundary_is_the_gradient_of_the_logit(cloud):
     assert found.scores.tolist() == pytest.approx([1, 1], abs=1e-3)
 
 
+def test_boundary_is_crossed_where_latents_are(cloud):
+    """Coordinates that go together move together, by the closed form of a linear function of normal latents."""
+    mixed = cloud @ torch.tensor(
+        [[1.0, 0.9, 0.0, 0.0], [0.0, 0.5, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
+    )
+    slope = torch.tensor([1.0, 0.0, 0.0, 0.0])
+    step = boundary_directions(mixed, torch.stack([mixed @ slope, -mixed @ slope], 1), ["a", "b"])["towards a"]
+    covariance = mixed.T.cov(correction=0)
+    assert torch.allclose(step, covariance @ slope / (slope @ covariance @ slope).sqrt(), atol=1e-3)
+
+
 def test_difference_leads_from_mean_to_mean(rng):
     labels = torch.arange(900) % 3
     w = torch.randn(900, 4, generator=rng) * 0.5
