@@ -13,10 +13,11 @@ from histoxplain._malloc import keep_freed_memory
 torch.set_num_threads(1)
 if sys.argv[1] == "keep":
     keep_freed_memory()
-x = torch.ones(16, 2**20)  # 64 MiB
-x * 2
+x = torch.ones(9, 2**20)  # 36 MiB
+for _ in range(30):
+    x * 2  # the heap finds its shape
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(5):
+for _ in range(10):
     x * 2
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
