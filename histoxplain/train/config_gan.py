@@ -42,7 +42,7 @@ class GANConfig:
     use_noise: bool = True
     """Give layers noise of their own. Without it every detail answers to the latent, which inversion needs."""
     noise_start: float = 0.0
-    """Strength of that noise at the start, from 16 px up; it makes fine texture appear sooner."""
+    """Strength of that noise at the start, from 16 px up; fine texture appears sooner. `start_from` brings its own."""
     conv_clamp: float | None = None
     """Limit of activations; 256 in the reference's reduced-precision layers."""
     mbstd_group: int = 4

@@ -44,6 +44,21 @@ def origin(path: str | Path, role: str) -> Path | None:
     return beside if beside.is_file() else None
 
 
+def own_state(path: str | Path | None, role: str, kind: str) -> State | None:
+    """The weights of a network that one of our trainings wrote, in or beside `path`; None where none is of that kind.
+
+    Args:
+        path: see `origin`; None finds nothing.
+        role: see `origin`.
+        kind: of the checkpoint.
+    """
+    file = origin(path, role) if path is not None else None
+    if file is None or is_foreign(file):
+        return None
+    checkpoint = load_checkpoint(file)
+    return checkpoint.state if checkpoint.kind == kind else None
+
+
 def shape_of(path: str | Path) -> dict[str, Any]:
     """Settings of `GANConfig` that give a new training networks of the shape of a checkpoint's.
 

@@ -16,12 +16,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.nn.utils.parametrizations import spectral_norm
 
 from histoxplain.metrics.features import FeatureNet
-from histoxplain.models import load_checkpoint, save_checkpoint, save_generator
-from histoxplain.models.foreign import is_foreign
+from histoxplain.models import save_checkpoint, save_generator
 from histoxplain.train.gan import GANTraining
 from histoxplain.train.grow import transfer
 from histoxplain.train.loop import STATE, save_snapshot
-from histoxplain.train.origin import origin
+from histoxplain.train.origin import own_state
 
 TAPS = {2: 24, 4: 40, 10: 112, 15: 320}
 """Blocks of EfficientNet-Lite0 whose outputs are judged (at 1/4, 1/8, 1/16 and 1/32 of the side) -> channels."""
@@ -105,9 +104,9 @@ class ProjectedTraining(GANTraining):
         self.ema = deepcopy(self.G).eval().requires_grad_(False)
         self.project = FeatureProjector().to(self.device)
         self.D = ProjectedDiscriminator(self.G.c_dim, max(self.G.img_resolution, LEAST)).to(self.device)
-        before = self.config.start_from and origin(self.config.start_from, "discriminator")
-        if before and not is_foreign(before) and load_checkpoint(before).kind == KIND:
-            transfer(self.D, load_checkpoint(before).state)
+        before = own_state(self.config.start_from, "discriminator", KIND)
+        if before is not None:
+            transfer(self.D, before)
 
     def _judge(self, images: Tensor, c: Tensor | None) -> Tensor:
         maps = self.project(jitter(images, self.rng))

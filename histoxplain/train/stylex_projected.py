@@ -1,8 +1,9 @@
 """Train an encoder beside a projected GAN, so that the generator's latents cover the real images.
 
-A GAN on few images forgets most of them and draws one layout in many colours. Here most fakes are reconstructions, held
-to their originals in the pretrained features that the discriminator sees anyway. The mapping network is not taught to
-please the discriminator at all, only to distribute its latents as the encoder does those of real images.
+A GAN on few images forgets most of them and draws one layout in many colours. Here half of the fakes are
+reconstructions, held to their originals in the pretrained features that the discriminator sees anyway. The mapping
+network is not taught to please the discriminator at all, only to distribute its latents as the encoder does those of
+real images.
 """
 
 from __future__ import annotations
@@ -15,14 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from histoxplain.models import load_checkpoint, save_checkpoint
-from histoxplain.models.foreign import is_foreign
+from histoxplain.models import save_checkpoint
 from histoxplain.models.stylegan2.layers import Convolution, FullyConnected
 from histoxplain.train.gan import apply_gradients
 from histoxplain.train.grow import transfer
 from histoxplain.train.layouts import SIDE, learn_layouts
 from histoxplain.train.losses import energy_distance, reconstruction_loss
-from histoxplain.train.origin import origin
+from histoxplain.train.origin import own_state
 from histoxplain.train.projected import WIDTH, ProjectedTraining, jitter
 
 KIND = "projected.encoder"
@@ -53,8 +53,8 @@ class FeatureEncoder(nn.Module):
         self.out = FullyConnected(4 * width, w_dim)
 
     def forward(self, maps: list[Tensor], images: Tensor) -> Tensor:
-        """Maps of `FeatureProjector` at 1/8, 1/16 and 1/32 of 128 px, and the images they are of."""
-        _, fine, middle, coarse = (_standard(x) for x in maps)
+        """Maps of `FeatureProjector`, of which the last three are used, and the images they are of."""
+        fine, middle, coarse = (_standard(x) for x in maps[-3:])
         x = self.conv16(fine)
         x = self.conv8(torch.cat([x, middle, F.adaptive_avg_pool2d(images, 8)], 1))
         x = self.conv4(torch.cat([x, coarse], 1))
@@ -62,15 +62,15 @@ class FeatureEncoder(nn.Module):
 
 
 class ProjectedStylExTraining(ProjectedTraining):
-    """A projected GAN most of whose fakes are reconstructions of real images."""
+    """A projected GAN half of whose fakes are reconstructions of real images."""
 
     def _build(self) -> None:
         super()._build()
         config = self.config
         self.E = FeatureEncoder(self.G.w_dim, self.G.img_channels).to(self.device)
-        before = config.start_from and origin(config.start_from, "encoder")
-        if before and not is_foreign(before):
-            transfer(self.E, load_checkpoint(before, kind=KIND).state)
+        before = own_state(config.start_from, "encoder", KIND)
+        if before is not None:
+            transfer(self.E, before)
         self.bank = torch.zeros(BANK, self.G.w_dim, device=self.device)
         self.bank_c = torch.zeros(BANK, max(self.G.c_dim, 1), device=self.device)
         self.banked = 0
@@ -92,15 +92,17 @@ class ProjectedStylExTraining(ProjectedTraining):
     def _views(self) -> Iterator[tuple[list[Tensor], Tensor]]:
         for _ in range(0, VIEWS, self.config.batch):
             real, _ = self._reals()
-            yield self.project(real), real
+            yield self.project(real)[-3:], real
 
     def step(self) -> None:
         """See `GANTraining.step`; an image and its reconstruction are augmented alike."""
         self.seed = int(torch.randint(2**31, (), generator=self.rng, device=self.device))
         super().step()
         uncovered = self._uncovered()
-        self._note("uncovered", uncovered)
-        apply_gradients(uncovered, self.opt_mapping)
+        if uncovered:
+            loss = torch.stack(uncovered).mean()
+            self._note("uncovered", loss)
+            apply_gradients(loss, self.opt_mapping)
 
     def _update_generator(self) -> None:
         with torch.no_grad():
@@ -137,8 +139,8 @@ class ProjectedStylExTraining(ProjectedTraining):
         self._note("colours", colours)
         return super()._extra_loss(fake, c) + self.config.reconstruct_weight * (restored + COLOURS * colours)
 
-    def _uncovered(self) -> Tensor:
-        """How differently the mapping network's and the last real images' latents are distributed, class by class."""
+    def _uncovered(self) -> list[Tensor]:
+        """How differently the mapping network's and the last real images' latents are distributed, for each class."""
         n, device = len(self.found), self.device
         where = (self.banked + torch.arange(n, device=device)) % BANK
         self.bank[where] = self.found.detach()
@@ -146,14 +148,14 @@ class ProjectedStylExTraining(ProjectedTraining):
         self.banked += n
         known = min(self.banked, BANK)
         z = torch.randn(DRAWN, self.config.z_dim, generator=self.rng, device=device)
-        parts = [torch.zeros([], device=device)]
+        parts = []
         for label in torch.eye(self.bank_c.shape[1], device=device):
             latents = self.bank[:known][self.bank_c[:known] @ label > 0]
             if len(latents) > 1:
                 w = self.G.mapping(z, None if self.real_c is None else label.expand(DRAWN, -1))[:, 0]
                 scale = latents.std(0).mean() + 1e-8
                 parts.append(energy_distance(w / scale, latents / scale))
-        return torch.stack(parts).sum() / max(len(parts) - 1, 1)
+        return parts
 
     def _parts(self) -> dict[str, Any]:
         return {**super()._parts(), "E": self.E, "opt_mapping": self.opt_mapping}

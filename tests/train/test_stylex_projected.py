@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from histoxplain import InputError
+from histoxplain.models import save_checkpoint, save_generator
 from histoxplain.train.config_gan import GANConfig
 from histoxplain.train.gan import _kind
 from histoxplain.train.projected import FeatureProjector
@@ -54,6 +55,21 @@ def test_it_resumes_exactly(tmp_path):
     assert torch.equal(whole.bank, second.bank)
 
 
+def test_a_first_step_that_sees_no_class_twice_leaves_the_mapping_network():
+    training = ProjectedStylExTraining(*halves(), GANConfig(**{**TINY, "batch": 2}))
+    before = training.G.mapping.fc0.weight.clone()
+    training.step()
+    assert torch.equal(training.G.mapping.fc0.weight, before)
+    assert "uncovered" not in training.sums
+
+
+def test_an_encoder_of_another_kind_is_left_alone(tmp_path):
+    save_checkpoint(tmp_path / "encoder.safetensors", {"a": torch.zeros(1)}, kind="encoder", config={})
+    first = ProjectedStylExTraining(*halves(), GANConfig(**TINY))
+    save_generator(tmp_path / "generator.safetensors", first.G)
+    assert ProjectedStylExTraining(*halves(), GANConfig(**TINY, start_from=str(tmp_path))).E.w_dim == 8
+
+
 def test_another_training_starts_from_its_encoder(tmp_path):
     first = ProjectedStylExTraining(*halves(), GANConfig(**TINY))
     first.step()
@@ -79,7 +95,7 @@ def test_the_mapping_network_learns_where_latents_of_real_images_lie():
     training.real_c = torch.eye(2)[torch.arange(6) % 2]
     training.found = torch.where(training.real_c[:, :1] > 0, 3.0, -1.0).repeat(1, 8) + 0.1 * torch.randn(6, 8)
     for _ in range(300):
-        loss = training._uncovered()
+        loss = torch.stack(training._uncovered()).mean()
         training.opt_mapping.zero_grad()
         loss.backward()
         training.opt_mapping.step()
