@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from histoxplain.cli.explain import Job
     from histoxplain.data import Source
     from histoxplain.explain import Explanation
+    from histoxplain.metrics import FeatureSet
     from histoxplain.models import Bundle
 
 GENERATED = "generated"
@@ -54,6 +55,8 @@ class Command:
     """Crop, resize and convert images of another size or kind instead of refusing them."""
     seed: int = 0
     """Fixes every draw."""
+    features: str = "auto"
+    """What the Fréchet and kernel distances are measured in; see `histoxplain measure --help`."""
     batch_size: int = 4
     """Images searched at the same time."""
     keep: bool = False
@@ -64,20 +67,26 @@ class Command:
         from histoxplain._atomic import replacing
         from histoxplain._checks import check, check_at_least
         from histoxplain.cli.explain import run
+        from histoxplain.cli.measure import chosen_features
         from histoxplain.explain import make_explainer
+        from histoxplain.metrics import feature_net
         from histoxplain.models import load_bundle
 
         check_at_least("limit", self.limit, 1)
         check_at_least("count", self.count, 1)
         check(not self.out.is_dir(), "out", "be a JSON file", f"the folder {self.out}", "name a file in it")
         source = None if self.data == GENERATED else open_split(self.data, self.split)
+        if source is not None and self.features != "auto":
+            feature_net(self.features)  # fetched, or refused, before the search and not after it
         bundle = load_bundle(self.bundle)
         options = {"threshold": self.threshold, "batch_size": self.batch_size, "fit": self.fit}
         explainer = make_explainer(self.method, bundle, **options)
         jobs = generated_jobs(bundle, self) if source is None else real_jobs(explainer, source, self)
+        features = chosen_features() if source is not None and self.features == "auto" else self.features
         folder = self.out.with_name(self.out.name + ".explanations")
         done = run(explainer, jobs, _Folder(self, folder))
-        real = [] if source is None else real_features_of(source, bundle, {e.target_class for e in done}, self.fit)
+        asked = {e.target_class for e in done}
+        real = None if source is None else real_features_of(source, bundle, asked, self.fit, features)
         figures = {"method": self.method, "data": self.data} | measure(done, bundle, real)
         with replacing(self.out) as part:
             part.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
@@ -163,12 +172,22 @@ def real_jobs(explainer: Any, source: Source, command: Command) -> list[Job]:
     return jobs[: command.limit]
 
 
-def real_features_of(source: Source, bundle: Bundle, classes: set[int], fit: bool) -> list[Tensor]:
-    """Features of real images of the target classes, in one tensor; nothing where labels or images are too few."""
+def real_features_of(
+    source: Source, bundle: Bundle, classes: set[int], fit: bool, features: str | None = None
+) -> FeatureSet | None:
+    """Features of real images of the target classes; None where labels or images are too few.
+
+    Args:
+        source: where they come from, at most `REAL_LIMIT` of them.
+        bundle: what they are brought to the size of.
+        classes: numbers of the target classes.
+        fit: crop, resize and convert images of another size or kind.
+        features: see `metrics.feature_net`.
+    """
     import torch
 
     from histoxplain.explain import image_of
-    from histoxplain.metrics import extract_features
+    from histoxplain.metrics import FEATURES, feature_net, gather_features
 
     wanted = {
         source.class_names.index(bundle.class_names[k]) for k in classes if bundle.class_names[k] in source.class_names
@@ -177,28 +196,29 @@ def real_features_of(source: Source, bundle: Bundle, classes: set[int], fit: boo
     positions = [i for i, label in enumerate(labels) if label in wanted]
     positions = [positions[i] for i in spread([labels[i] for i in positions], REAL_LIMIT)]
     if len(positions) < 2:
-        return []
+        return None
     batches = (
         torch.stack([image_of(source[i], bundle, fit=fit) for i in positions[k : k + 32]])
         for k in range(0, len(positions), 32)
     )
-    return [extract_features(batches)]
+    return gather_features(batches, feature_net(features or FEATURES), keep=REAL_LIMIT)
 
 
-def measure(done: Sequence[Explanation], bundle: Bundle, real: Sequence[Tensor] = ()) -> dict[str, Any]:
+def measure(done: Sequence[Explanation], bundle: Bundle, real: FeatureSet | None = None) -> dict[str, Any]:
     """The figures of `histoxplain evaluate`.
 
     Args:
         done: explanations.
         bundle: with its independent oracle, if it has one.
-        real: features of real images of the target classes; empty where there are none.
+        real: features of real images of the target classes, of `gather_features`.
 
     Returns:
         `images`; `flip_rate`, the share of counterfactuals (those not found count against it) that are valid;
         `oracle_flip_rate`, the share that the independent oracle gives to the target too; `l1`, `perceptual` and
         `sparsity` against the original; `diversity`, the mean perceptual distance between counterfactuals of one image;
-        `fid` and `kid` between counterfactuals and real images, in `features`; `seconds_per_image`.
-        None stands for what could not be measured.
+        `perceptual_features`, what these distances are measured in; `fid` and `kid` between counterfactuals and
+        `real_images` real ones, in `features` of images brought to size by `resize`, with the `covariance` named;
+        `seconds_per_image`. None stands for what could not be measured.
     """
     import torch
 
@@ -212,7 +232,10 @@ def measure(done: Sequence[Explanation], bundle: Bundle, real: Sequence[Tensor] 
     if bundle.oracle is not None:
         oracle = float((opinions(bundle.oracle, x) == targets).sum()) / asked
     several = [metrics.mean_pairwise_distance(e.counterfactuals) for e in done if len(e) > 1]
-    fake = metrics.extract_features(x) if real and len(x) > 1 else None
+    space = metrics.space_of(metrics.feature_net()) if real is None else real.space
+    fake = None
+    if real is not None and len(x) > 1:
+        fake = metrics.gather_features(x, metrics.feature_net(space.name), keep=len(x))
     with torch.no_grad():
         perceptual = torch.cat([metrics.perceptual_distance(a, b) for a, b in zip(original.split(32), x.split(32))])
     return {
@@ -223,9 +246,13 @@ def measure(done: Sequence[Explanation], bundle: Bundle, real: Sequence[Tensor] 
         "perceptual": float(perceptual.mean()),
         "sparsity": float(metrics.sparsity(original, x).mean()),
         "diversity": sum(several) / len(several) if several else None,
-        "fid": metrics.frechet_distance(real[0], fake) if fake is not None else None,
-        "kid": metrics.kernel_distance(real[0], fake) if fake is not None else None,
-        "features": metrics.FEATURES,
+        "fid": metrics.frechet_distance(real, fake) if fake is not None else None,
+        "kid": metrics.kernel_distance(real, fake) if fake is not None else None,
+        "features": space.name,
+        "resize": space.resize,
+        "covariance": "divided by N",
+        "real_images": len(real) if fake is not None else None,
+        "perceptual_features": metrics.FEATURES,
         "seconds_per_image": sum(e.seconds for e in done) / len(done),
         "count": asked // len(done),
         "threshold": done[0].threshold,

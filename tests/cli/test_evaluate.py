@@ -4,6 +4,7 @@ import math
 import pytest
 import torch
 
+from histoxplain import metrics
 from histoxplain.cli import main
 from histoxplain.cli.evaluate import measure, spread
 from histoxplain.explain import Explainer, Explanation, change_map
@@ -11,7 +12,7 @@ from histoxplain.explain import Explainer, Explanation, change_map
 pytestmark = pytest.mark.usefixtures("paint")
 
 KEYS = {"method", "images", "flip_rate", "oracle_flip_rate", "l1", "perceptual", "sparsity", "diversity"}
-KEYS |= {"fid", "kid", "features", "seconds_per_image"}
+KEYS |= {"fid", "kid", "features", "resize", "covariance", "real_images", "perceptual_features", "seconds_per_image"}
 
 
 @pytest.fixture
@@ -24,10 +25,13 @@ def folder(png, tmp_path):
 
 def test_real_images(folder, tmp_path, capsys):
     out = tmp_path / "m.json"
-    assert main(["evaluate", str(folder), "--bundle", "paint", "--limit", "6", "--count", "2", "--out", str(out)]) == 0
+    options = ["--limit", "6", "--count", "2", "--features", metrics.FEATURES, "--out", str(out)]
+    assert main(["evaluate", str(folder), "--bundle", "paint", *options]) == 0
     figures = json.loads(out.read_text())
     assert set(figures) >= KEYS
     assert figures == json.loads(capsys.readouterr().out)
+    assert (figures["features"], figures["resize"]) == (metrics.FEATURES, "128 px, bilinear, antialiased")
+    assert (figures["covariance"], figures["real_images"]) == ("divided by N", 9)
     assert figures["images"] == 6
     assert figures["flip_rate"] == 1
     assert figures["oracle_flip_rate"] >= 0.5
@@ -42,7 +46,8 @@ def test_generated_images(tmp_path):
     out = tmp_path / "m.json"
     assert main(["evaluate", "generated", "--bundle", "paint", "--limit", "7", "--keep", "--out", str(out)]) == 0
     figures = json.loads(out.read_text())
-    assert (figures["images"], figures["flip_rate"], figures["fid"], figures["diversity"]) == (7, 1, None, None)
+    assert (figures["images"], figures["flip_rate"], figures["diversity"]) == (7, 1, None)
+    assert [figures[k] for k in ("fid", "kid", "real_images")] == 3 * [None]  # nothing real to compare with
     assert len(list((tmp_path / "m.json.explanations").iterdir())) == 7
 
 
@@ -114,6 +119,7 @@ def test_wrong_questions(folder, tmp_path, refused):
         (folder, ("--limit", "0"), "`limit` must be at least 1"),
         (folder, ("--count", "0"), "`count` must be at least 1"),
         (folder, ("--split", "test"), "split"),
+        (folder, ("--features", "vgg"), "`features` must be one of"),
         (folder, ("--bundle", "none"), "must be one of paint"),
         (folder / "red", ("--target", "red"), "for all data"),
     ):
