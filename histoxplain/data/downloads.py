@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ import pooch
 import requests
 from tqdm import tqdm
 
+from histoxplain._cache import cache_folder
 from histoxplain._checks import InputError
 from histoxplain.data.published import Published, find
 from histoxplain.data.terms import read_terms, write_terms
@@ -27,11 +27,6 @@ ATTEMPTS = 5
 """How often a connection that breaks is taken up again without any progress in between."""
 TIMEOUT = 30
 """Seconds to wait for an answer."""
-
-
-def cache_folder() -> Path:
-    """Where downloads go: the environment's HISTOXPLAIN_CACHE, or the usual place of this system."""
-    return Path(os.environ.get("HISTOXPLAIN_CACHE") or pooch.os_cache("histoxplain"))
 
 
 def download(name: str | Published, cache: str | Path | None = None, progress: bool = True) -> Path:
