@@ -87,23 +87,23 @@ def draw_class(
     command: Command, bundle: Bundle, label: int | None, seeds: list[int], styles: list[int], layers: list[int]
 ) -> list[Path]:
     """Every picture of one class; `label` is None without labels."""
-    from histoxplain.cli.network import draw_images
+    from histoxplain.explain import draw, latent_path
     from histoxplain.train.samples import mix_styles, save_picture, tiled
 
-    G, mode = bundle.generator, command.noise_mode
+    G, mode = bundle.generator, {"noise_mode": command.noise_mode}
     before = "" if label is None else f"{bundle.class_names[label]}-".replace("/", "-")
     ws = latents(command, bundle, label, seeds)
     written = [
-        save_picture(command.out / f"{before}seed{seed:04d}.png", tiled(draw_images(G, one[None], mode), 1))
+        save_picture(command.out / f"{before}seed{seed:04d}.png", tiled(draw(G, one[None], **mode), 1))
         for seed, one in zip(seeds, ws)
     ]
     if styles:
         columns = latents(command, bundle, label, styles)
         mixed = [row for one, others in zip(ws, mix_styles(ws, columns, layers)) for row in (one[None], others)]
-        grid = with_corner(draw_images(G, columns, mode), [draw_images(G, part, mode) for part in mixed])
+        grid = with_corner(draw(G, columns, **mode), [draw(G, part, **mode) for part in mixed])
         written.append(save_picture(command.out / f"{before}mixing.png", tiled(grid, len(seeds) + 1)))
     if command.interpolate and len(seeds) > 1:
-        strip = tiled(strip_of(bundle, ws, command.interpolate), 1)
+        strip = tiled(draw(G, latent_path(ws, command.interpolate), **mode), 1)
         written.append(save_picture(command.out / f"{before}interpolation.png", strip))
     return written
 
@@ -128,26 +128,13 @@ def with_corner(columns: Tensor, rows: list[Tensor]) -> Tensor:
     return torch.cat([torch.ones_like(columns[:1]), columns, *rows])
 
 
-def strip_of(bundle: Bundle, ws: Tensor, steps: int) -> Tensor:
-    """Images on the way through latents, `((N - 1) * steps + 1, C, H, W)`."""
-    from itertools import pairwise
-
-    import torch
-
-    from histoxplain.explain import film_between
-
-    films = [film_between(bundle, start, end, steps + 1).frames for start, end in pairwise(ws)]
-    return torch.cat([films[0][:1], *(frames[1:] for frames in films)])
-
-
 def draw_latents(command: Command, bundle: Bundle) -> list[Path]:
     """The images of latents in a file."""
-    from histoxplain.cli.network import draw_images
-    from histoxplain.cli.project import load_latents
+    from histoxplain.explain import draw, load_latents
     from histoxplain.train.samples import save_picture, tiled
 
     ws = load_latents(command.latents, bundle.generator)
-    images = draw_images(bundle.generator, ws, command.noise_mode)
+    images = draw(bundle.generator, ws, noise_mode=command.noise_mode)
     return [
         save_picture(command.out / f"{command.latents.stem}{i:04d}.png", tiled(image[None], 1))
         for i, image in enumerate(images)

@@ -16,12 +16,15 @@ _names = {
     "explainer": ["Explainer", "Found", "evaluating"],
     "generated": ["Generated", "generate_pairs"],
     "images": ["image_of", "quantised"],
-    "interpolate": ["Film", "film_between", "film_of", "interpolate_classes"],
+    "interpolate": ["Film", "film_between", "film_of", "interpolate_classes", "latent_path"],
     "invert": ["Inversion", "invert"],
+    "latent_file": ["load_latents", "save_latents"],
     "latent_map": ["LatentMap", "map_latents"],
     "latent_space": ["LatentSpace", "draw", "latent_space", "one_hot", "sample_z"],
+    "project": ["Projection", "Projector", "project"],
     "record": ["Explanation", "judge"],
     "search": ["Move", "bisect", "bracket", "descend"],
+    "unjudged": ["Unjudged", "as_bundle"],
     "views": ["moved", "random_view"],
 }
 __getattr__, __dir__, __all__ = attach(__name__, _names)

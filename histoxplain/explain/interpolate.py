@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -37,6 +38,29 @@ class Film:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+
+def latent_path(ws: Tensor, steps: int) -> Tensor:
+    """Latents on the straight way from each to the next.
+
+    Args:
+        ws: `(N, num_ws, w_dim)`, at least two.
+        steps: how many from each to the next, at least 1.
+
+    Returns:
+        `((N - 1) * steps + 1, num_ws, w_dim)`; every `steps`-th is one of `ws`. `draw` shows them.
+
+    Raises:
+        InputError: if there is no way to go.
+
+    Example:
+        >>> latent_path(torch.tensor([0.0, 1.0, 3.0])[:, None, None], 2).flatten().tolist()
+        [0.0, 0.5, 1.0, 2.0, 3.0]
+    """
+    check_at_least("steps", steps, 1)
+    check(ws.ndim == 3 and len(ws) > 1, "ws", "have shape (2 or more, num_ws, w_dim)", tuple(ws.shape))
+    along = torch.arange(steps, device=ws.device)[:, None, None] / steps
+    return torch.cat([*(torch.lerp(a, b, along.to(ws)) for a, b in pairwise(ws)), ws[-1:]])
 
 
 @torch.no_grad()

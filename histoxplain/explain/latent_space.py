@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from histoxplain.models import Bundle, Classifier, Generator
 
 BATCH = 32
+"""Images drawn at once, up to 256 x 256 pixels; larger ones are fewer."""
 _known: WeakKeyDictionary = WeakKeyDictionary()
 
 
@@ -76,23 +77,28 @@ def device_of(network: nn.Module) -> torch.device:
 
 
 @torch.no_grad()
-def draw(generator: Generator, ws: Tensor, detail: Tensor | None = None) -> Tensor:
+def draw(generator: Generator, ws: Tensor, detail: Tensor | None = None, noise_mode: str = "const") -> Tensor:
     """Images of latents, in small batches.
 
     Args:
         generator: the generator.
         ws: `(N, num_ws, w_dim)`.
         detail: offset of the feature maps, `(N, C, h, w)`; see `detail.detailed`.
+        noise_mode: "const", "none", or "random", whose noise is the same for the same number of latents.
 
     Returns:
         Images `(N, C, H, W)`, unclamped, float32.
     """
     if not len(ws):
         return ws.new_zeros(0, generator.img_channels, *(generator.img_resolution,) * 2)
+    how: dict[str, Any] = {"noise_mode": noise_mode}
+    if noise_mode == "random":
+        how["generator"] = torch.Generator(ws.device).manual_seed(0)
+    batch = max(1, min(BATCH, BATCH * 256**2 // generator.img_resolution**2))
     images = []
-    for rows in torch.arange(len(ws)).split(BATCH):
+    for rows in torch.arange(len(ws)).split(batch):
         with detailed(generator, None if detail is None else detail[rows]):
-            images.append(generator.synthesis(ws[rows], noise_mode="const").float())
+            images.append(generator.synthesis(ws[rows], **how).float())
     return torch.cat(images)
 
 

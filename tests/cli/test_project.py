@@ -1,7 +1,5 @@
 import json
 import sys
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pytest
@@ -9,34 +7,24 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from histoxplain.cli import main, network, project
+from histoxplain.cli import main
 from histoxplain.data import to_uint8
-from histoxplain.explain import image_of
+from histoxplain.explain import image_of, latent_space
 from histoxplain.models import Generator, GeneratorConfig, load_bundle, save_generator
 
 SHAPE = {"resolution": 16, "channel_base": 128, "channel_max": 8, "z_dim": 8, "w_dim": 8, "mapping_layers": 2}
 
 
-class Few:
-    """`latent_space` with a small gallery: how well the search goes is another room's business."""
-
-    def __init__(self):
-        from histoxplain.explain.latent_space import latent_space
-
-        self.measure = latent_space
-
-    def __call__(self, bundle, seed=0):
-        return self.measure(bundle, samples=64, pictures=8, seed=seed)
-
-
 @pytest.fixture(autouse=True)
 def _few_samples(monkeypatch):
-    from histoxplain import explain
-    from histoxplain.explain import invert  # noqa: F401  (loads the module)
+    """A small gallery: how well the search goes is another room's business."""
+    measure = latent_space
 
-    few = Few()
-    monkeypatch.setattr(sys.modules["histoxplain.explain.invert"], "latent_space", few)
-    monkeypatch.setitem(vars(explain), "latent_space", few)
+    def few(bundle, seed=0):
+        return measure(bundle, samples=64, pictures=8, seed=seed)
+
+    for module in ("invert", "project"):
+        monkeypatch.setattr(sys.modules[f"histoxplain.explain.{module}"], "latent_space", few)
 
 
 def generator(tmp_path, classes=(), **changes):
@@ -95,37 +83,6 @@ def test_one_latent_for_all_layers_and_a_label(tmp_path):
     again = ["generate", path, "--latents", str(tmp_path / "out/tile/latent.npz"), "--out", str(tmp_path / "again")]
     assert main(again) == 0
     assert np.abs(pixels(tmp_path / "out/tile/projected.png") - pixels(tmp_path / "again/latent0000.png")).max() <= 8
-
-
-def test_the_most_similar_sample_gives_the_label(tmp_path):
-    class Two(torch.nn.Module):
-        """Black for the first class, white for the second."""
-
-        z_dim = w_dim = 2
-        c_dim, num_ws, img_resolution, img_channels = 2, 4, 16, 3
-
-        def __init__(self):
-            super().__init__()
-            self.scale = torch.nn.Parameter(torch.ones(()))
-
-        def mapping(self, z, c):
-            return (z * 0.05 + 2 * c - 1)[:, None].repeat(1, 4, 1)
-
-        def synthesis(self, ws, noise_mode="const"):
-            return (self.scale * ws.mean(1)[:, 1:])[:, :, None, None].expand(-1, 3, 16, 16)
-
-    bundle = Stand(Two(), network.Unjudged(("black", "white")), ("black", "white"))
-    images = torch.stack([torch.full((3, 16, 16), -0.9), torch.full((3, 16, 16), 0.9)])
-    found = project.project(bundle, images, steps=30)
-    assert found.classes == ("black", "white")
-    assert max(found.l1) < 0.02
-
-
-@dataclass(frozen=True)
-class Stand:
-    generator: Any
-    classifier: Any
-    class_names: tuple
 
 
 def test_a_bundle_brings_its_own_classifier(tmp_path):

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from histoxplain._checks import InputError
-from histoxplain.explain import explain_latents, film_between, film_of, interpolate_classes
+from histoxplain.explain import explain_latents, film_between, film_of, interpolate_classes, latent_path
 
 
 def test_classes_turn_step_by_step(bundle):
@@ -24,6 +24,19 @@ def test_of_an_explanation(bundle):
     assert len(film) == 4
     with pytest.raises(InputError, match="which"):
         film_of(bundle, e, 1)
+
+
+def test_the_way_through_several_latents(rng):
+    ws = torch.randn(3, 6, 6, generator=rng)
+    path = latent_path(ws, 4)
+    assert path.shape == (9, 6, 6)
+    assert path[::4].equal(ws)
+    assert torch.allclose(path[1], 0.75 * ws[0] + 0.25 * ws[1])
+    assert torch.allclose(path[6], (ws[1] + ws[2]) / 2)
+    with pytest.raises(InputError, match="`ws`"):
+        latent_path(ws[:1], 4)
+    with pytest.raises(InputError, match="`steps`"):
+        latent_path(ws, 0)
 
 
 def test_wrong_ends(bundle):

@@ -3,6 +3,7 @@ import torch
 
 from histoxplain.explain import draw, latent_space, one_hot, sample_z
 from histoxplain.explain.latent_space import principal_axes
+from histoxplain.models import Generator, GeneratorConfig
 
 
 def test_class_means_are_those_of_the_mapping(bundle):
@@ -38,6 +39,30 @@ def test_drawing(bundle):
     ws = bundle.generator.mapping(z, one_hot([0, 1, 2], bundle.generator))
     assert torch.allclose(draw(bundle.generator, ws)[:, :, 0, 0], ws[:, 0, :3])
     assert draw(bundle.generator, ws[:0]).shape == (0, 3, 16, 16)
+
+
+def test_noise_while_drawing():
+    G = Generator(GeneratorConfig(resolution=8, channel_base=64, channel_max=8, z_dim=4, w_dim=4, mapping_layers=2))
+    G.synthesis.start_noise(1.0, least=4)
+    ws = torch.zeros(2, G.num_ws, G.w_dim)
+    const, none = draw(G, ws), draw(G, ws, noise_mode="none")
+    assert const[0].equal(const[1])
+    assert const.equal(G.synthesis(ws))
+    assert not const.equal(none)
+    random = draw(G, ws, noise_mode="random")
+    assert not random[0].equal(random[1])
+    assert random.equal(draw(G, ws, noise_mode="random"))
+
+
+def test_large_images_are_drawn_one_by_one():
+    class Counting(torch.nn.Module):
+        img_resolution, img_channels = 2048, 1
+
+        def synthesis(self, ws, noise_mode):
+            assert len(ws) == 1
+            return ws.new_zeros(1, 1, 1, 1)
+
+    assert len(draw(Counting(), torch.zeros(3, 1, 1))) == 3
 
 
 def test_axes_of_a_rotated_cloud(rng):
