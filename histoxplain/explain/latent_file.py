@@ -60,7 +60,7 @@ def load_latents(path: str | Path, generator: Generator) -> Tensor:
     path = check_exists("latents", path)
     try:
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 ws = torch.from_numpy(arrays["w"])
         else:
             ws = load(path.read_bytes())["w"]
