@@ -3,7 +3,9 @@
 from histoxplain._lazy import attach
 
 _names = {
-    "bias_act": ["ACTIVATIONS", "bias_act"],
+    "_library": ["reference_only"],
+    "activations": ["ACTIVATIONS"],
+    "bias_act": ["bias_act"],
     "upfirdn2d": ["downsample2d", "filter2d", "setup_filter", "upfirdn2d", "upsample2d"],
     "conv2d_resample": ["conv2d_resample"],
     "modulated_conv2d": ["modulated_conv2d"],

@@ -42,9 +42,9 @@ def load(kind: str) -> bool:
     return outcome
 
 
-def tried(kind: str) -> bool:
-    """Whether `load` has settled on an answer for this device type."""
-    return kind in _outcomes
+def settled(kind: str) -> bool:
+    """Whether `load` has tried this device type, and did not fail where it must not."""
+    return isinstance(_outcomes.get(kind), bool)
 
 
 def _attempt(kind: str) -> bool | BuildError:

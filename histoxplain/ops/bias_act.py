@@ -2,37 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import sqrt
-from typing import NamedTuple
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from histoxplain._checks import check, check_one_of
-
-
-class Activation(NamedTuple):
-    """An activation with its default slope `alpha` and its variance-preserving `gain`."""
-
-    function: Callable[[Tensor, float], Tensor]
-    alpha: float
-    gain: float
-
-
-ACTIVATIONS = {
-    "linear": Activation(lambda x, _: x, 0.0, 1.0),
-    "relu": Activation(lambda x, _: F.relu(x), 0.0, sqrt(2)),
-    "lrelu": Activation(F.leaky_relu, 0.2, sqrt(2)),
-    "tanh": Activation(lambda x, _: torch.tanh(x), 0.0, 1.0),
-    "sigmoid": Activation(lambda x, _: torch.sigmoid(x), 0.0, 1.0),
-    "elu": Activation(lambda x, _: F.elu(x), 0.0, 1.0),
-    "selu": Activation(lambda x, _: F.selu(x), 0.0, 1.0),
-    "softplus": Activation(lambda x, _: F.softplus(x), 0.0, 1.0),
-    "swish": Activation(lambda x, _: x * torch.sigmoid(x), 0.0, sqrt(2)),
-}
-"""The nine activations of StyleGAN2-ADA by name."""
+from histoxplain.ops._library import define, layout
+from histoxplain.ops.activations import ACTIVATIONS, argument, invertible, response, slope, unclamped
 
 
 def bias_act(
@@ -66,13 +43,83 @@ def bias_act(
         tensor([[-0.2000,  3.0000]])
     """
     check_one_of("act", act, ACTIVATIONS)
+    check(x.is_floating_point(), "x", "be floating point", x.dtype)
     check(clamp is None or clamp >= 0, "clamp", "be at least 0", clamp)
-    function, default_alpha, default_gain = ACTIVATIONS[act]
     if b is not None:
         check(b.shape == x.shape[dim : dim + 1], "b", f"have shape ({x.shape[dim]},)", tuple(b.shape))
-        x = x + b.to(x.dtype).reshape([-1 if axis == dim % x.ndim else 1 for axis in range(x.ndim)])
-    x = function(x, default_alpha if alpha is None else alpha)
-    gain = default_gain if gain is None else gain
-    if gain != 1:
-        x = x * gain
-    return x if clamp is None else x.clamp(-clamp, clamp)
+    alpha = ACTIVATIONS[act].alpha if alpha is None else alpha
+    gain = ACTIVATIONS[act].gain if gain is None else gain
+    clamp = -1.0 if clamp is None else clamp
+    if torch.compiler.is_compiling() or not invertible(alpha, gain):
+        return _reference(x, b, dim, act, alpha, gain, clamp)
+    return _forward(x, b, dim, act, alpha, gain, clamp)
+
+
+def along(b: Tensor, x: Tensor, dim: int) -> Tensor:
+    """A bias `(x.shape[dim],)` in the type of `x` and a shape that broadcasts to it."""
+    return b.to(x.dtype).reshape([-1 if axis == dim % x.ndim else 1 for axis in range(x.ndim)])
+
+
+def _reference(x: Tensor, b: Tensor | None, dim: int, act: str, alpha: float, gain: float, clamp: float) -> Tensor:
+    biased = x if b is None else x + along(b, x, dim)
+    y = response(biased, act, alpha, gain, clamp).contiguous(memory_format=layout(x))
+    return y.clone() if y is x else y
+
+
+def _fake(x: Tensor, *_: object) -> Tensor:
+    return torch.empty_like(x, memory_format=layout(x))
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, b, *ctx.settings = inputs
+    swish = ctx.settings[1] == "swish"
+    ctx.save_for_backward(*((x, b) if swish else (output, None)))
+    ctx.bias_type = None if b is None else b.dtype
+
+
+def _gradients(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+    (ref, b), dim = ctx.saved_tensors, ctx.settings[0]
+    dx = _backward(dy, ref if b is None else ref + along(b, ref, dim), *ctx.settings)
+    axes = [axis for axis in range(dx.ndim) if axis != dim % dx.ndim]
+    db = dx.sum(axes, dtype=ctx.bias_type) if ctx.needs_input_grad[1] else None
+    return dx, db, None, None, None, None, None
+
+
+def _reference_backward(dy: Tensor, ref: Tensor, dim: int, act: str, alpha: float, gain: float, clamp: float) -> Tensor:
+    return (dy * slope(ref, act, alpha, gain, clamp)).contiguous(memory_format=layout(ref))
+
+
+def _fake_backward(dy: Tensor, ref: Tensor, *_: object) -> Tensor:
+    return torch.empty_like(ref, memory_format=layout(ref))
+
+
+def _save_backward(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    dy, ref, *ctx.settings = inputs
+    ctx.save_for_backward(dy, ref)
+
+
+def _second_gradients(ctx: Any, ddx: Tensor) -> tuple[Tensor | None, ...]:
+    """Linear in `dy`; in `ref` by the activation's second derivative."""
+    (dy, ref), (_, act, _, gain, clamp) = ctx.saved_tensors, ctx.settings
+    d_dy = _backward(ddx, ref, *ctx.settings) if ctx.needs_input_grad[0] else None
+    d_ref, bend = None, ACTIVATIONS[act].bend
+    if bend is not None and ctx.needs_input_grad[1]:
+        curvature = bend(argument(ref, act, gain)) * (gain if act == "swish" else 1)
+        d_ref = ddx * dy * unclamped(curvature, ref, act, gain, clamp)
+    return d_dy, d_ref, None, None, None, None, None
+
+
+_backward = define(
+    "bias_act_backward(Tensor dy, Tensor ref, int dim, str act, float alpha, float gain, float clamp) -> Tensor",
+    _reference_backward,
+    _fake_backward,
+    _save_backward,
+    _second_gradients,
+)
+_forward = define(
+    "bias_act(Tensor x, Tensor? b, int dim, str act, float alpha, float gain, float clamp) -> Tensor",
+    _reference,
+    _fake,
+    _save,
+    _gradients,
+)
