@@ -1,0 +1,205 @@
+// Insert zeros, pad or crop, filter, keep every down-th sample, in one pass; inserted zeros are never multiplied.
+#include "fir.h"
+
+namespace histoxplain {
+namespace {
+
+// to[i] = sum of weight[k] * from[k][i]
+template <class T>
+struct Terms {
+  std::vector<const T*> from;
+  std::vector<scalar_of<T>> weight;
+
+  void add(const T* p, double w) {
+    from.push_back(p);
+    weight.push_back(scalar_of<T>(w));
+  }
+
+  void clear() {
+    from.clear();
+    weight.clear();
+  }
+
+  int64_t size() const { return from.size(); }
+
+  // COUNT is size() where it is known beforehand, else 0.
+  template <int COUNT = 0>
+  vector_of<T> at(int64_t i) const {
+    int64_t count = COUNT ? COUNT : size();
+    vector_of<T> total{};
+#pragma GCC unroll 4
+    for (int64_t k = 0; k < count; k++) {
+      total = multiply_add(load(from[k] + i), splat<vector_of<T>>(weight[k]), total);
+    }
+    return total;
+  }
+
+  template <class U>
+  void sum(U* to, int64_t n, int64_t shift = 0) const {
+    int64_t i = 0;
+    for (; i + LANES<T> <= n; i += LANES<T>) store(to + i, size() == 4 ? at<4>(i + shift) : at(i + shift));
+    if (i == n) return;
+    vector_of<T> total{};
+    for (int64_t k = 0; k < size(); k++) total += load(from[k] + i + shift, n - i) * weight[k];
+    store(to + i, total, n - i);
+  }
+};
+
+// Makes rows of one plane, each first vertically into a buffer that stays in the cache, then horizontally from it.
+// `unit` neighbouring elements (the channels of channels-last, else 1) are filtered alike.
+template <class T>
+class Rows {
+  using S = scalar_of<T>;
+  using V = vector_of<T>;
+
+ public:
+  Rows(const Axis& y_, const Axis& x_, const std::vector<Product>& products_, int64_t unit_)
+      : y(y_), x(x_), products(products_), unit(unit_), wide((x.before + x.in + x.after) * unit) {
+    sums.assign(products.size() * wide, S(0));
+    phases.resize(x.period);
+    for (int64_t o = 0; o < x.period; o++) {
+      for (size_t i = 0; i < products.size(); i++) {
+        const S* zero = sums.data() + i * wide + x.before * unit;
+        for (int64_t at = x.last(o) - x.reach + 1; at <= x.last(o); at++) {
+          double weight = x.weight(products[i].horizontal, o, at);
+          if (weight || x.reach <= 4) phases[o].add(zero + at * unit, weight);
+        }
+      }
+    }
+    apart.resize(x.period * picked());
+  }
+
+  void make(const T* plane, int64_t o, T* out) {
+    if (products.size() == 1 && unit % LANES<T> == 0 && x.reach <= 4) return through_window(plane, o, out);
+    for (size_t i = 0; i < products.size(); i++) {
+      choose_sources(plane, o, products[i].vertical);
+      sources.sum(sums.data() + i * wide + x.before * unit, x.in * unit);
+    }
+    if (x.period == 1 && x.step == 1) {
+      phases[0].sum(out, x.out * unit);
+    } else if (unit >= LANES<T>) {
+      for (int64_t to = 0; to < x.out; to++) {
+        phases[to % x.period].sum(out + to * unit, unit, to / x.period * x.step * unit);
+      }
+    } else {
+      phase_by_phase(out);
+    }
+  }
+
+ private:
+  void choose_sources(const T* plane, int64_t o, const std::vector<double>& filter) {
+    sources.clear();
+    for (int64_t at = y.last(o) - y.reach + 1; at <= y.last(o); at++) {
+      double weight = y.weight(filter, o, at);
+      if (at >= 0 && at < y.in && weight) sources.add(plane + at * x.in * unit, weight);
+    }
+  }
+
+  // Short filters over many channels: vertical sums pass through a window of registers, and no buffer is needed.
+  void through_window(const T* plane, int64_t o, T* out) {
+    choose_sources(plane, o, products[0].vertical);
+    if (x.reach <= 2) {
+      sources.size() == 2 ? slide<2, 2>(out) : slide<2, 0>(out);
+    } else {
+      sources.size() == 4 ? slide<4, 4>(out) : slide<4, 0>(out);
+    }
+  }
+
+  template <int REACH, int COUNT>
+  void slide(T* out) const {
+    int64_t c = 0;
+    for (; c + 2 * LANES<T> <= unit; c += 2 * LANES<T>) slide<REACH, COUNT, 2>(out, c);
+    if (c < unit) slide<REACH, COUNT, 1>(out, c);
+  }
+
+  template <int REACH, int COUNT, int WIDTH>
+  void slide(T* out, int64_t c) const {
+    V window[REACH][WIDTH] = {};
+    int64_t reached = x.last(0) - x.reach, phase = 0;
+    for (int64_t o = 0; o < x.out; o++) {
+      for (int64_t last = x.last(o); reached < last;) {
+        reached++;
+        for (int w = 0; w < WIDTH; w++) {
+          for (int m = 0; m + 1 < REACH; m++) window[m][w] = window[m + 1][w];
+          bool inside = reached >= 0 && reached < x.in;
+          window[REACH - 1][w] = inside ? sources.template at<COUNT>(reached * unit + c + w * LANES<T>) : V{};
+        }
+      }
+      const S* weight = phases[phase].weight.data() - (REACH - x.reach);
+      phase = phase + 1 == x.period ? 0 : phase + 1;
+      for (int w = 0; w < WIDTH; w++) {
+        V total{};
+        for (int m = 0; m < REACH; m++) {
+          if (m >= REACH - x.reach) total = multiply_add(window[m][w], splat<V>(weight[m]), total);
+        }
+        store(out + o * unit + c + w * LANES<T>, total);
+      }
+    }
+  }
+
+  int64_t picked() const { return ((x.out + x.period - 1) / x.period * x.step) * unit; }
+
+  // Few channels: every phase as whole vectors at its full rate, of which the wanted samples are picked.
+  void phase_by_phase(T* out) {
+    row.resize(x.out * unit);
+    for (int64_t o = 0; o < x.period && o < x.out; o++) {
+      int64_t count = (x.out - o + x.period - 1) / x.period, from = x.step * unit, to = x.period * unit;
+      phases[o].sum(apart.data(), ((count - 1) * x.step + 1) * unit);
+      const S* __restrict source = apart.data();
+      S* __restrict target = row.data() + o * unit;
+      for (int64_t u = 0; u < unit; u++) {
+        if (from == 1 && to == 2) {
+          for (int64_t t = 0; t < count; t++) target[2 * t] = source[t];
+        } else if (from == 2 && to == 1) {
+          for (int64_t t = 0; t < count; t++) target[t] = source[2 * t];
+        } else {
+          for (int64_t t = 0; t < count; t++) target[t * to + u] = source[t * from + u];
+        }
+      }
+    }
+    Terms<S> whole;
+    whole.add(row.data(), 1);
+    whole.sum(out, x.out * unit);
+  }
+
+  const Axis &y, &x;
+  const std::vector<Product>& products;
+  int64_t unit, wide;
+  std::vector<S> sums, apart, row;
+  std::vector<Terms<S>> phases;
+  Terms<T> sources;
+};
+
+Tensor upfirdn2d(Tensor x, Tensor f, std::vector<int64_t> up, std::vector<int64_t> down, std::vector<int64_t> padding,
+                 bool flip, double gain) {
+  if (x.scalar_type() == ScalarType::Half) {
+    return through_float(x, [&](Tensor wide) { return upfirdn2d(wide, f, up, down, padding, flip, gain); });
+  }
+  x = dense(x);
+  int64_t n = x.size(0), c = x.size(1), tall = f.size(0), broad = f.size(f.dim() - 1);
+  Axis along_y(x.size(2), tall, up[1], down[1], padding[2], padding[3]);
+  Axis along_x(x.size(3), broad, up[0], down[0], padding[0], padding[1]);
+  bool last = is_channels_last(x);
+  auto out = torch::stable::empty({n, c, along_y.out, along_x.out}, x.scalar_type(), std::nullopt, x.device(),
+                                  std::nullopt, last ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous);
+  if (out.numel() == 0) return out;
+  auto terms = products(f, flip, gain);
+  by_type(x.scalar_type(), [&](auto element) {
+    using T = decltype(element);
+    int64_t unit = last ? c : 1, rows = (last ? n : n * c) * along_y.out;
+    int64_t plane = along_y.in * along_x.in * unit, row = along_x.out * unit;
+    torch::stable::parallel_for(0, rows, std::max<int64_t>(1, GRAIN / row), [&](int64_t begin, int64_t end) {
+      Rows<T> make(along_y, along_x, terms, unit);
+      for (int64_t i = begin; i < end; i++) {
+        make.make(read<T>(x) + i / along_y.out * plane, i % along_y.out, write<T>(out) + i * row);
+      }
+    });
+  });
+  return out;
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(histoxplain, CPU, m) { m.impl("upfirdn2d", TORCH_BOX(&upfirdn2d)); }
+
+}  // namespace histoxplain
