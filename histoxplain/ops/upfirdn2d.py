@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from histoxplain._checks import check
+from histoxplain.ops._library import define, layout
 
 Padding = int | Sequence[int]
 
@@ -78,14 +80,13 @@ def upfirdn2d(
         tensor([1., 1., 1., 1.])
     """
     check(x.ndim == 4, "x", "have shape (N, C, H, W)", tuple(x.shape))
+    check(x.is_floating_point(), "x", "be floating point", x.dtype)
     f = torch.ones(1, 1, device=x.device) if f is None else f
-    (ux, uy), (dx, dy), (x0, x1, y0, y1) = _pair(up), _pair(down), expand_padding(padding)
-    f = f.to(x.dtype) * gain ** (f.ndim / 2)
-    f = f if flip_filter else f.flip(list(range(f.ndim)))
-    if f.ndim == 2:
-        return _filter(x, f, (uy, ux), (dy, dx), (x0, x1, y0, y1))
-    x = _filter(x, f[None, :], (1, ux), (1, dx), (x0, x1, 0, 0))
-    return _filter(x, f[:, None], (uy, 1), (dy, 1), (0, 0, y0, y1))
+    up, down, padding = _pair(up), _pair(down), expand_padding(padding)
+    check(min(_size(x, f, up, down, padding)) >= 1, "padding", "leave at least one sample", padding)
+    if f.requires_grad and torch.is_grad_enabled():  # rare: the filters of StyleGAN2 are fixed
+        return _reference(x, f, up, down, padding, flip_filter, gain)
+    return _forward(x, f, up, down, padding, flip_filter, gain)
 
 
 def upsample2d(
@@ -159,6 +160,62 @@ def _pair(value: int | Sequence[int]) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else tuple(value)
 
 
+def _size(x: Tensor, f: Tensor, up: Sequence[int], down: Sequence[int], padding: Sequence[int]) -> tuple[int, int]:
+    """Height and width of the result."""
+    (fh, fw), (x0, x1, y0, y1) = filter_size(f), padding
+    height = (x.shape[2] * up[1] + y0 + y1 - fh) // down[1] + 1
+    return height, (x.shape[3] * up[0] + x0 + x1 - fw) // down[0] + 1
+
+
+def _reference(
+    x: Tensor, f: Tensor, up: Sequence[int], down: Sequence[int], padding: Sequence[int], flip: bool, gain: float
+) -> Tensor:
+    if 0 in x.shape[:2]:
+        return _fake(x, f, up, down, padding, flip, gain)
+    (ux, uy), (dx, dy), (x0, x1, y0, y1) = up, down, padding
+    f = f.to(x.dtype) * gain ** (f.ndim / 2)
+    f = f if flip else f.flip(list(range(f.ndim)))
+    if f.ndim == 2:
+        y = _filter(x, f, (uy, ux), (dy, dx), (x0, x1, y0, y1))
+    else:
+        y = _filter(x, f[None, :], (1, ux), (1, dx), (x0, x1, 0, 0))
+        y = _filter(y, f[:, None], (uy, 1), (dy, 1), (0, 0, y0, y1))
+    return y.contiguous(memory_format=layout(x))
+
+
+def _fake(
+    x: Tensor, f: Tensor, up: Sequence[int], down: Sequence[int], padding: Sequence[int], flip: bool, gain: float
+) -> Tensor:
+    shape = (*x.shape[:2], *_size(x, f, up, down, padding))
+    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=layout(x))
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, f, *ctx.settings = inputs
+    ctx.size = x.shape[2:]
+    ctx.save_for_backward(f)
+
+
+def _gradients(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+    """The transpose of the operation: up and down change places, and the filter turns round.
+
+    Raises:
+        RuntimeError: if the filter asks for a gradient; `upfirdn2d` computes it without the op.
+    """
+    if ctx.needs_input_grad[1]:
+        raise RuntimeError("the op upfirdn2d has no gradient for its filter; call `histoxplain.ops.upfirdn2d`")
+    (f,), (up, down, padding, flip, gain) = ctx.saved_tensors, ctx.settings
+    fh, fw = filter_size(f)
+    x0, x1 = _transposed_padding(ctx.size[1], dy.shape[3], up[0], down[0], padding[0], fw)
+    y0, y1 = _transposed_padding(ctx.size[0], dy.shape[2], up[1], down[1], padding[2], fh)
+    return _forward(dy, f, down, up, (x0, x1, y0, y1), not flip, gain), None, None, None, None, None, None
+
+
+def _transposed_padding(into: int, out: int, up: int, down: int, before: int, taps: int) -> tuple[int, int]:
+    """Padding, before and after, that leads back from `out` samples to `into`."""
+    return taps - 1 - before, into * up - out * down + before - up + 1
+
+
 def _filter(
     x: Tensor, f: Tensor, up: tuple[int, int], down: tuple[int, int], padding: tuple[int, int, int, int]
 ) -> Tensor:
@@ -167,28 +224,25 @@ def _filter(
     weight = f.expand(channels, 1, *f.shape)
     if up != (1, 1):
         x, padding = _transposed(x, weight, up, padding)
-        return _keep(_pad(x, padding), down)
+        return _pad(x, padding)[:, :, :: down[0], :: down[1]]
     if min(padding) >= 0 and padding[0] == padding[1] and padding[2] == padding[3]:
         around = (padding[2], padding[0])
     else:
         x, around = _pad(x, padding), (0, 0)
-    fits = x.shape[2] + 2 * around[0] >= f.shape[0] and x.shape[3] + 2 * around[1] >= f.shape[1]
-    check(fits, "padding", "leave at least one sample", padding)
     if f.numel() == 1:
-        return _keep(F.pad(x, (around[1], around[1], around[0], around[0])) * f.reshape(()), down)
-    return _keep(F.conv2d(x, weight, padding=around, groups=channels), down)
+        x = _pad(x, (around[1], around[1], around[0], around[0]))
+        return x[:, :, :: down[0], :: down[1]] * f.reshape(())
+    return F.conv2d(x, weight, stride=down, padding=around, groups=channels)
 
 
 def _transposed(
     x: Tensor, weight: Tensor, up: tuple[int, int], padding: tuple[int, int, int, int]
 ) -> tuple[Tensor, tuple[int, int, int, int]]:
     """Zero insertion and filter in one transposed convolution; returns the padding that is left to do."""
-    height, width = x.shape[2:]
     fh, fw = weight.shape[2:]
     full = F.conv_transpose2d(x, weight.flip([2, 3]), stride=up, groups=x.shape[1])
     extra_y, extra_x = up[0] - 1, up[1] - 1  # the zeros after the last sample
     x0, x1, y0, y1 = padding
-    check(height * up[0] + y0 + y1 >= fh and width * up[1] + x0 + x1 >= fw, "padding", "leave a sample", padding)
     return full, (x0 - fw + 1, x1 - fw + 1 + extra_x, y0 - fh + 1, y1 - fh + 1 + extra_y)
 
 
@@ -196,5 +250,10 @@ def _pad(x: Tensor, padding: tuple[int, int, int, int]) -> Tensor:
     return F.pad(x, padding) if any(padding) else x
 
 
-def _keep(x: Tensor, down: tuple[int, int]) -> Tensor:
-    return x if down == (1, 1) else x[:, :, :: down[0], :: down[1]]
+_forward = define(
+    "upfirdn2d(Tensor x, Tensor f, int[] up, int[] down, int[] padding, bool flip, float gain) -> Tensor",
+    _reference,
+    _fake,
+    _save,
+    _gradients,
+)
