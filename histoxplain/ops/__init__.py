@@ -8,6 +8,7 @@ _names = {
     "bias_act": ["bias_act"],
     "upfirdn2d": ["downsample2d", "filter2d", "setup_filter", "upfirdn2d", "upsample2d"],
     "conv2d_resample": ["conv2d_resample"],
+    "epilogue": ["epilogue"],
     "modulated_conv2d": ["modulated_conv2d"],
 }
 __getattr__, __dir__, __all__ = attach(__name__, _names)

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from histoxplain._checks import check
+from histoxplain.ops._library import compose
 from histoxplain.ops.upfirdn2d import Padding, resample_padding, upfirdn2d
 
 
@@ -78,3 +79,10 @@ def _transposed_convolution(x: Tensor, w: Tensor, stride: int, groups: int) -> T
     out, into = w.shape[:2]
     w = w.reshape(groups, out // groups, into, *w.shape[2:]).transpose(1, 2)
     return F.conv_transpose2d(x, w.reshape(groups * into, out // groups, *w.shape[3:]), stride=stride, groups=groups)
+
+
+compose(
+    "conv2d_resample(Tensor x, Tensor w, Tensor? f=None, int up=1, int down=1, int[4] padding=0, int groups=1, "
+    "bool flip_weight=True, bool flip_filter=False) -> Tensor",
+    conv2d_resample,
+)

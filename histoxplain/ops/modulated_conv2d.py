@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from histoxplain._checks import check
+from histoxplain.ops._library import compose
 from histoxplain.ops.conv2d_resample import conv2d_resample
 from histoxplain.ops.upfirdn2d import Padding
 
@@ -63,3 +64,10 @@ def demodulation(weight: Tensor, styles: Tensor) -> Tensor:
     """
     energy = weight.square().sum([2, 3])
     return torch.rsqrt(styles.square() @ energy.T + 1e-8)
+
+
+compose(
+    "modulated_conv2d(Tensor x, Tensor weight, Tensor styles, Tensor? noise=None, int up=1, int down=1, "
+    "int[4] padding=0, Tensor? resample_filter=None, bool demodulate=True, bool flip_weight=True) -> Tensor",
+    modulated_conv2d,
+)
