@@ -13,12 +13,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from histoxplain._checks import check
 from histoxplain._device import resolve_device, resolve_precision
 from histoxplain._malloc import keep_freed_memory
+from histoxplain._ranks import RankError, first, rank, spread, world
 from histoxplain.data import open_source
 from histoxplain.metrics.classification import classification_report, fit_temperature
 from histoxplain.models.classifier import LITE, Classifier, ClassifierConfig, load_classifier, save_classifier
 from histoxplain.train.config_classifier import CHANGEABLE, ClassifierTraining
+from histoxplain.train.distributed import (
+    average_,
+    begin,
+    copy_from_first_,
+    joint_draws,
+    mean,
+    mine,
+    share_batch_norm,
+)
 from histoxplain.train.jitter import jitter
 from histoxplain.train.loop import STATE, JsonLog, open_run, progress, save_json, save_snapshot
 from histoxplain.train.pixels import LabelledPixels, labelled_splits
@@ -51,9 +62,13 @@ def train_classifier(
 
     Raises:
         InputError: if the data, the settings or the folder do not fit.
+        RankError: if another process of several ended; the last snapshot continues.
+
+    Under torchrun the processes share each batch, and the first one writes; see `train.distributed`.
     """
     keep_freed_memory()
     config = config or ClassifierTraining()
+    begin(config.device)
     source = open_source(data)
     side = config.resolution or source.resolution or 128
     classes = ClassifierConfig(
@@ -64,7 +79,7 @@ def train_classifier(
         pretrained=config.architecture == LITE if config.pretrained is None else config.pretrained,
     )
     splits = labelled_splits(source, side, config.seed)
-    state = open_run(out, asdict(config), resume, CHANGEABLE)
+    state = first(lambda: open_run(out, asdict(config), resume, CHANGEABLE))
     device = resolve_device(config.device)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(config.seed)
@@ -73,8 +88,11 @@ def train_classifier(
         )
         if state is not None:
             training.restore(state)
-        training.run(quiet)
-    return finish(Path(out), splits, config, training.progress)
+        try:
+            training.run(quiet)
+        except RankError as error:
+            raise RankError(f"{error}; --resume continues from {Path(out) / STATE}, if there is one yet") from error
+    return first(lambda: finish(Path(out), splits, config, training.progress))
 
 
 @dataclass
@@ -117,11 +135,12 @@ class _Training:
     def __init__(
         self, model: ClassifierConfig, config: ClassifierTraining, splits: dict[str, LabelledPixels], out: Path
     ) -> None:
-        self.config, self.splits, self.out = config, splits, out
+        check(config.batch >= world(), "batch", f"be at least {world()}, the processes that share it", config.batch)
+        self.config, self.splits, self.out, self.writes = config, splits, out, rank() == 0
         self.device = resolve_device(config.device)
         self.precision = resolve_precision(config.precision, self.device)
         memory = torch.channels_last
-        self.classifier = Classifier(model).to(self.device, memory_format=memory)
+        self.classifier = share_batch_norm(Classifier(model)).to(self.device, memory_format=memory)
         self.averaged = copy.deepcopy(self.classifier).eval().requires_grad_(False)
         self.optimiser = _optimiser(self.classifier, config)
         self.weights = _class_weights(splits["train"].labels, len(model.class_names)).to(self.device)
@@ -158,67 +177,89 @@ class _Training:
     def run(self, quiet: bool = False) -> None:
         """Train until the epochs or the patience are over."""
         config, at = self.config, self.progress
-        log = JsonLog(self.out / "log.jsonl", keep=at.log_lines)
+        copy_from_first_([*self.classifier.state_dict().values(), *self.averaged.state_dict().values()])
+        log = JsonLog(self.out / "log.jsonl", keep=at.log_lines) if self.writes else None
         total = config.epochs * len(self.splits["train"])
         with progress(total, at.images, "classifier", unit="img", quiet=quiet) as bar:
             while not at.done(config):
                 loss = self._epoch(bar.update)
                 report = self._validate()
                 at.epoch += 1
-                if at.judge(report, config):
-                    save_classifier(self.out / BEST, self.averaged)
-                figures = {name: report[name] for name in ("balanced_accuracy", "auc", "ece", "nll")}
-                log.write(
-                    epoch=at.epoch, images=at.images, loss=loss, rate=at.rate, best_epoch=at.best_epoch, **figures
-                )
+                better = at.judge(report, config)
                 bar.set_postfix(loss=f"{loss:.3f}", validation=f"{report['balanced_accuracy']:.3f}")
-                at.log_lines = log.lines
-                self.snapshot()
+                if self.writes:
+                    self._record(log, loss, report, better)
+
+    def _record(self, log: JsonLog, loss: float, report: dict[str, Any], better: bool) -> None:
+        """Write what an epoch came to."""
+        at = self.progress
+        if better:
+            save_classifier(self.out / BEST, self.averaged)
+        figures = {name: report[name] for name in ("balanced_accuracy", "auc", "ece", "nll")}
+        log.write(epoch=at.epoch, images=at.images, loss=loss, rate=at.rate, best_epoch=at.best_epoch, **figures)
+        at.log_lines = log.lines
+        self.snapshot()
 
     def _epoch(self, count: Callable[[int], Any]) -> float:
         """The rest of the current epoch; the mean loss of its steps."""
         train, config, at = self.splits["train"], self.config, self.progress
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(1000 * config.seed + at.epoch))
-        batches = [b for b in order.split(config.batch) if len(b) > 1]  # batch normalisation needs two images
+        least = max(world(), 2)  # batch normalisation needs two images, and each process one
+        batches = [b for b in order.split(config.batch) if len(b) >= least]
         losses = []
         self.classifier.train()
         for places in batches[at.step :]:
-            losses.append(self._step(*train.batch(places), warm_up=len(batches)))
+            x, labels = train.batch(mine(places))
+            losses.append(self._step(self._varied(x, len(places)), labels, warm_up=len(batches)))
             at.step += 1
             at.images += len(places)
             count(len(places))
-            if time.monotonic() - self.saved_at > 60 * config.snapshot_minutes:
+            if self.writes and time.monotonic() - self.saved_at > 60 * config.snapshot_minutes:
                 self.snapshot()
         at.step = 0
-        return torch.stack(losses).mean().item() if losses else float("nan")
+        return mean(torch.stack(losses)).mean().item() if losses else float("nan")
+
+    def _varied(self, x: Tensor, images: int) -> Tensor:
+        """Those images of a batch of `images` that are this process's, jittered, where they are needed."""
+        config = self.config
+        with joint_draws(images):
+            x = jitter(
+                x,
+                self.rng,
+                orientations=config.orientations,
+                zoom_by=config.zoom,
+                colour=config.colour,
+                sharpness=config.sharpness,
+                noise=config.noise,
+            )
+        return x.to(self.device, memory_format=torch.channels_last)
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Weighted cross-entropy; its mean over the processes is that of the whole batch."""
+        weight = self.weights if self.config.class_weights else None
+        loss = F.cross_entropy(logits, labels, weight, label_smoothing=self.config.label_smoothing)
+        mass = torch.ones_like(labels).sum().float() if weight is None else weight[labels].sum()
+        return loss * (mass / mean(mass))
 
     def _step(self, x: Tensor, labels: Tensor, warm_up: int) -> Tensor:
         config, at = self.config, self.progress
-        x = jitter(
-            x,
-            self.rng,
-            orientations=config.orientations,
-            zoom_by=config.zoom,
-            colour=config.colour,
-            sharpness=config.sharpness,
-            noise=config.noise,
-        ).to(self.device, memory_format=torch.channels_last)
         steps = at.epoch * warm_up + at.step + 1
         for group in self.optimiser.param_groups:
             group["lr"] = config.learning_rate * at.rate * min(1.0, steps / warm_up)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             logits = self.classifier(x)
-        weight = self.weights if config.class_weights else None
-        loss = F.cross_entropy(logits, labels.to(self.device), weight, label_smoothing=config.label_smoothing)
+        loss = self._loss(logits, labels.to(self.device))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        average_([p.grad for p in self.classifier.parameters() if p.grad is not None])
         self.optimiser.step()
         _average(self.averaged, self.classifier, min(config.average, steps / (steps + 10)))
         return loss.detach()
 
     def _validate(self) -> dict[str, Any]:
         """Figures on the validation split, after calibration: smoothed labels make raw logits too modest."""
-        logits, labels = predict_logits(self.averaged, self.splits["validation"], self.config.batch, self.precision)
+        options = {"batch": self.config.batch, "precision": self.precision, "together": True}
+        logits, labels = predict_logits(self.averaged, self.splits["validation"], **options)
         return classification_report(logits / fit_temperature(logits, labels), labels, self.averaged.class_names)
 
 
@@ -239,25 +280,40 @@ def _class_weights(labels: Tensor, classes: int) -> Tensor:
 @torch.no_grad()
 def _average(averaged: nn.Module, current: nn.Module, decay: float) -> None:
     """Move the averaged weights and buffers towards the current ones."""
-    for mean, now in zip(averaged.state_dict().values(), current.state_dict().values()):
-        if mean.is_floating_point():
-            mean.lerp_(now, 1 - decay)
+    for kept, now in zip(averaged.state_dict().values(), current.state_dict().values()):
+        if kept.is_floating_point():
+            kept.lerp_(now, 1 - decay)
         else:
-            mean.copy_(now)
+            kept.copy_(now)
 
 
 @torch.inference_mode()
 def predict_logits(
-    classifier: Classifier, pixels: LabelledPixels, batch: int = 32, precision: torch.dtype = torch.float32
+    classifier: Classifier,
+    pixels: LabelledPixels,
+    batch: int = 32,
+    precision: torch.dtype = torch.float32,
+    together: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Logits `(N, K)` of a whole split, float32 on the CPU, and its labels `(N,)`."""
+    """Logits `(N, K)` of a whole split, float32 on the CPU, and its labels `(N,)`.
+
+    Args:
+        classifier: the network.
+        pixels: the split.
+        batch: images at once.
+        precision: of the network's arithmetic.
+        together: every process calls this and takes its share of the batches; all get all the logits.
+    """
     device = next(classifier.parameters()).device
-    logits = [torch.empty(0, len(classifier.class_names))]
-    for places in torch.arange(len(pixels)).split(batch):
+
+    def judge(places: Tensor) -> Tensor:
         x = pixels.batch(places)[0].to(device, memory_format=torch.channels_last)
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-            logits.append(classifier(x).cpu())
-    return torch.cat(logits), pixels.labels
+            return classifier(x).cpu()
+
+    batches = torch.arange(len(pixels)).split(batch)
+    found = spread(judge, batches, everyone=True) if together else map(judge, batches)
+    return torch.cat([torch.empty(0, len(classifier.class_names)), *found]), pixels.labels
 
 
 def finish(out: Path, splits: dict[str, LabelledPixels], config: ClassifierTraining, done: Progress) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, replace
@@ -16,12 +15,22 @@ from torch import Tensor, nn
 from histoxplain._checks import check
 from histoxplain._device import resolve_device
 from histoxplain._malloc import keep_freed_memory
+from histoxplain._ranks import RankError, first, rank, world
 from histoxplain.data import open_source, to_unit
 from histoxplain.models.stylegan2 import Discriminator, Generator, save_discriminator, save_generator
 from histoxplain.train.ada import AdaptiveAugment
 from histoxplain.train.config_gan import GANConfig
+from histoxplain.train.distributed import (
+    average_,
+    begin,
+    copy_from_first_,
+    gather,
+    joint_draws,
+    mean,
+    mine,
+)
 from histoxplain.train.ema import ema_beta, update_ema
-from histoxplain.train.loop import STATE, JsonLog, open_run, progress, save_snapshot, start_wandb
+from histoxplain.train.loop import STATE, open_run, save_snapshot
 from histoxplain.train.losses import (
     discriminator_loss,
     generator_loss,
@@ -32,8 +41,8 @@ from histoxplain.train.losses import (
 )
 from histoxplain.train.networks import freeze, make_discriminator, make_generator
 from histoxplain.train.origin import shape_of
+from histoxplain.train.run import Run
 from histoxplain.train.sampler import endless, subset
-from histoxplain.train.samples import save_samples
 
 CHANGEABLE = ("kimg", "snapshot_kimg", "tick_kimg", "device", "precision", "data", "wandb")
 
@@ -57,29 +66,34 @@ def train_gan(
 
     Raises:
         InputError: on unusable data, settings, or an `out` that holds another training.
+        RankError: if another process of several ended; the last snapshot continues.
+
+    Under torchrun the processes share each batch, and the first one writes; see `train.distributed`.
     """
     keep_freed_memory()
+    begin(config.device)
     if not isinstance(resume, bool):
         config, resume = replace(config, start_from=str(resume), **shape_of(resume)), False
     source = open_source(data, split="train")
     check(len(source) > 0, "data", "have images in its train split", data)
     chosen = subset(len(source), config.subset, config.seed)
-    state = open_run(out, {"data": str(data), **asdict(config)}, resume, CHANGEABLE, asdict(GANConfig()))
+    settings = {"data": str(data), **asdict(config)}
+    state = first(lambda: open_run(out, settings, resume, CHANGEABLE, asdict(GANConfig())))
     begun = config if state is None else replace(config, start_from=None)  # a snapshot holds the networks
     training = _kind(config)(source.pixels(chosen), source.labels[chosen], source.class_names, begun)
     if state is not None:
         training.load_state_dict(state)
-    tracker = start_wandb(out, asdict(config)) if config.wandb else None
-    log = JsonLog(Path(out) / "log.jsonl", training.log_lines, tracker)
-    with progress(int(config.kimg * 1000), training.images_seen, "train gan", "img", quiet) as bar:
-        try:
-            _run(training, Path(out), log, bar)
-        except KeyboardInterrupt:
-            training.save(Path(out), log.lines)
-            raise
-        finally:
-            if tracker is not None:
-                tracker.finish()
+    copy_from_first_(training.tensors())
+    run = Run(out, training, quiet)
+    try:
+        run.train()
+    except KeyboardInterrupt:
+        first(run.save)
+        raise
+    except RankError as error:
+        raise RankError(f"{error}; --resume continues from {Path(out) / STATE}, if there is one yet") from error
+    finally:
+        run.close()
     return Path(out) / "generator.safetensors"
 
 
@@ -99,29 +113,6 @@ def _kind(config: GANConfig) -> type[GANTraining]:
     return GANTraining
 
 
-def _run(training: GANTraining, out: Path, log: JsonLog, bar: Any) -> None:
-    config, total = training.config, training.config.kimg * 1000
-    tick, snapshot = training.images_seen, training.images_seen
-    began = time.perf_counter()
-    if training.images_seen == 0:
-        training.prepare(quiet=bar.disable)
-        save_samples(out, training.ema, 0)
-    while training.images_seen < total:
-        training.step()
-        bar.update(config.batch)
-        done = training.images_seen >= total
-        if training.images_seen - tick >= config.tick_kimg * 1000 or done:
-            seconds = time.perf_counter() - began
-            figures = training.report(seconds, (training.images_seen - tick) / seconds)
-            log.write(**figures)
-            bar.set_postfix({name: f"{figures[name]:.3g}" for name in ("p", "loss_g", "loss_d", "images_per_second")})
-            tick, began = training.images_seen, time.perf_counter()
-        if training.images_seen - snapshot >= config.snapshot_kimg * 1000 or done:
-            training.save(out, log.lines)
-            save_samples(out, training.ema, training.images_seen)
-            snapshot = training.images_seen
-
-
 class GANTraining:
     """Two networks, their optimisers and everything a resumed training needs to continue exactly.
 
@@ -133,7 +124,7 @@ class GANTraining:
     """
 
     def __init__(self, pixels: Tensor, labels: Any, class_names: tuple[str, ...], config: GANConfig) -> None:
-        self.config, self.pixels = config, pixels
+        self.config, self.pixels, self.batch = config, pixels, _batch_of_each(config)
         self.device = resolve_device(config.device)
         self.class_names = tuple(class_names) if len(class_names) > 1 else ()
         classes = torch.as_tensor(labels).clamp_min(0)
@@ -148,8 +139,8 @@ class GANTraining:
         self.augment = AdaptiveAugment(config, self.device)
         self.guides = _load_guides(config, self.device)
         self.pl_mean = torch.zeros([], device=self.device)
-        self.images_seen, self.steps, self.log_lines = 0, 0, 0
-        self.order = endless(len(pixels), config.seed)
+        self.images_seen, self.shown, self.steps, self.log_lines = 0, 0, 0, 0
+        self.order = endless(len(pixels), config.seed, rank(), world())
         self.sums: dict[str, list[Tensor]] = {}
 
     def _build(self) -> None:
@@ -187,35 +178,43 @@ class GANTraining:
             self._regularise_r1(real, c)
         self.steps += 1
         self.images_seen += config.batch
+        self._share_figures()
         half_life = config.batch * 10 / 32 if config.ema_kimg is None else config.ema_kimg
         self._average(ema_beta(config.batch, half_life, self.images_seen, config.ema_rampup))
         self.augment.adapt(self.steps)
+
+    def _share_figures(self) -> None:
+        """What the step found out by this process's images, by all images; afterwards all processes agree."""
+        average_([*(values[-1] for values in self.sums.values()), *self.augment.signs[-1:], self.G.mapping.w_avg])
 
     def _average(self, beta: float) -> None:
         update_ema(self.ema, self.G, beta)
 
     def _reals(self) -> tuple[Tensor, Tensor | None]:
         """The next batch: images in [-1, 1], flipped and turned as configured, and their one-hot labels."""
-        index = torch.tensor([next(self.order) for _ in range(self.config.batch)])
+        index = torch.tensor([next(self.order) for _ in range(self.batch)])
+        self.shown += self.config.batch
         real = to_unit(self.pixels[index].to(self.device))
-        if self.config.mirror:
-            flip = torch.rand(len(real), generator=self.rng, device=self.device) < 0.5
-            real = torch.where(flip[:, None, None, None], real.flip(3), real)
-        if self.config.quarter_turns:
-            turns = torch.randint(4, (len(real),), generator=self.rng, device=self.device).tolist()
-            real = torch.stack([image.rot90(turn, (1, 2)) for image, turn in zip(real, turns)])
+        with joint_draws():
+            if self.config.mirror:
+                flip = torch.rand(len(real), generator=self.rng, device=self.device) < 0.5
+                real = torch.where(flip[:, None, None, None], real.flip(3), real)
+            if self.config.quarter_turns:
+                turns = torch.randint(4, (len(real),), generator=self.rng, device=self.device).tolist()
+                real = torch.stack([image.rot90(turn, (1, 2)) for image, turn in zip(real, turns)])
         return real, None if self.labels is None else self.labels[index].to(self.device)
 
     def _fake_latents(self, batch: int) -> tuple[Tensor, Tensor | None]:
         """`ws` of random noise and labels drawn from the data, some mixed from two."""
-        z = torch.randn(2, batch, self.config.z_dim, generator=self.rng, device=self.device)
+        z = mine(torch.randn(2, batch * world(), self.config.z_dim, generator=self.rng, device=self.device), 1)
         c = None
-        if self.labels is not None:
-            index = torch.randint(len(self.labels), (batch,), generator=self.rng, device=self.device)
-            c = self.labels[index.cpu()].to(self.device)
+        with joint_draws():
+            if self.labels is not None:
+                index = torch.randint(len(self.labels), (batch,), generator=self.rng, device=self.device)
+                c = self.labels[index.cpu()].to(self.device)
+            mixed = torch.rand(batch, generator=self.rng, device=self.device) < self.config.style_mixing
+            cutoff = torch.randint(1, self.G.num_ws, (batch,), generator=self.rng, device=self.device)
         ws = self.G.mapping(z[0], c, update_average=self.G.training)
-        mixed = torch.rand(batch, generator=self.rng, device=self.device) < self.config.style_mixing
-        cutoff = torch.randint(1, self.G.num_ws, (batch,), generator=self.rng, device=self.device)
         if self.config.style_mixing > 0:
             beyond = torch.arange(self.G.num_ws, device=self.device) >= cutoff[:, None]
             ws = torch.where((beyond & mixed[:, None])[:, :, None], self.G.mapping(z[1], c), ws)
@@ -223,17 +222,24 @@ class GANTraining:
 
     def _fakes(self, batch: int) -> tuple[Tensor, Tensor | None]:
         ws, c = self._fake_latents(batch)
-        return self.G.synthesis(ws, noise_mode="random", generator=self.rng), c
+        return self._draw(ws), c
+
+    def _draw(self, ws: Tensor) -> Tensor:
+        """Images of latents, with random noise."""
+        with joint_draws():
+            return self.G.synthesis(ws, noise_mode="random", generator=self.rng)
 
     def _judge(self, images: Tensor, c: Tensor | None) -> Tensor:
-        return self.D(self.augment(images, self.rng), c)
+        with joint_draws():
+            augmented = self.augment(images, self.rng)
+        return self.D(augmented, c)
 
     _fooled = staticmethod(generator_loss)
     _told_apart = staticmethod(discriminator_loss)
 
     def _update_generator(self) -> None:
         self._train_discriminator(False)
-        fake, c = self._fakes(self.config.batch)
+        fake, c = self._fakes(self.batch)
         loss = self._fooled(self._judge(fake, c))
         self._note("loss_g", loss)
         apply_gradients(loss + self._extra_loss(fake, c), self.opt_g)
@@ -247,7 +253,7 @@ class GANTraining:
         """What the generator is asked for beside fooling the discriminator."""
         loss = torch.zeros([], device=self.device)
         if self.config.layout_weight:
-            alike = layout_correlation(fake)
+            alike = layout_correlation(gather(fake))
             self._note("layout", alike)
             loss = loss + self.config.layout_weight * alike
         if self.guides and self.steps % self.config.guide_interval == 0:
@@ -258,10 +264,12 @@ class GANTraining:
         return loss
 
     def _regularise_path_length(self) -> None:
-        ws, _ = self._fake_latents(max(self.config.batch // 2, 1))
-        images = self.G.synthesis(ws, noise_mode="random", generator=self.rng)
-        noise = torch.randn(images.shape, generator=self.rng, device=self.device)
-        penalty, self.pl_mean = path_length_penalty(path_lengths(images, ws, noise), self.pl_mean)
+        ws, _ = self._fake_latents(max(self.batch // 2, 1))
+        images = self._draw(ws)
+        with joint_draws():
+            noise = torch.randn(images.shape, generator=self.rng, device=self.device)
+        lengths = path_lengths(images, ws, noise)
+        penalty, self.pl_mean = path_length_penalty(lengths, self.pl_mean, average=mean(lengths.mean()))
         self._note("path_length", self.pl_mean)
         apply_gradients(penalty.mean() * self.config.pl_weight * self.config.pl_interval, self.opt_g)
 
@@ -277,7 +285,7 @@ class GANTraining:
     def _fake_logits(self) -> Tensor:
         """The discriminator's opinion of new fakes."""
         with torch.no_grad():
-            fake, c = self._fakes(self.config.batch)
+            fake, c = self._fakes(self.batch)
         return self._judge(fake, c)
 
     def _regularise_r1(self, real: Tensor, c: Tensor | None) -> None:
@@ -307,11 +315,16 @@ class GANTraining:
     def _parts(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("G", "D", "ema", "opt_g", "opt_d", "augment")}
 
+    def tensors(self) -> list[Tensor]:
+        """Of the networks; the same in every process."""
+        networks = [part for part in self._parts().values() if isinstance(part, nn.Module)]
+        return [x for network in networks for x in network.state_dict().values()]
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that changes while training."""
         state = {name: part.state_dict() for name, part in self._parts().items()}
-        counters = {"images_seen": self.images_seen, "steps": self.steps, "pl_mean": self.pl_mean}
-        return {**state, **counters, "rng": self.rng.get_state(), "sums": self.sums}
+        counters = {"images_seen": self.images_seen, "shown": self.shown, "steps": self.steps}
+        return {**state, **counters, "pl_mean": self.pl_mean, "rng": self.rng.get_state(), "sums": self.sums}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`."""
@@ -321,7 +334,19 @@ class GANTraining:
         self.pl_mean = state["pl_mean"].to(self.device)
         self.rng.set_state(state["rng"])
         self.log_lines = state.get("log_lines", 0)
-        self.order = endless(len(self.pixels), self.config.seed, start=self.images_seen)
+        self.shown = state.get("shown", self.images_seen)
+        self.order = endless(len(self.pixels), self.config.seed, rank(), world(), self.shown // world())
+
+
+def _batch_of_each(config: GANConfig) -> int:
+    """Images of a step for each process."""
+    n, least = world(), 2 if config.reconstruct_weight else 1
+    whole = config.batch % n == 0 and config.batch >= least * n
+    check(n == 1 or whole, "batch", f"be a multiple of {least * n} for {n} processes", config.batch)
+    group = min(config.mbstd_group, config.batch // n)
+    fits = config.batch // n % group == 0 or config.discriminator == "projected"
+    check(fits, "mbstd_group", f"divide the {config.batch // n} images of each process", config.mbstd_group)
+    return config.batch // n
 
 
 def lazy_adam(lr: float, interval: int) -> tuple[float, tuple[float, float]]:
@@ -342,13 +367,14 @@ def _adam(networks: list[nn.Module], lr: float, interval: int) -> torch.optim.Ad
 
 
 def apply_gradients(loss: Tensor, optimiser: torch.optim.Optimizer) -> None:
-    """One step of an optimiser down a loss, without what is not finite in its gradient."""
+    """One step of an optimiser down a loss, the mean of all processes', without what is not finite in its gradient."""
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
-    for group in optimiser.param_groups:
-        for parameter in group["params"]:
-            if parameter.grad is not None:
-                torch.nan_to_num(parameter.grad, nan=0, posinf=1e5, neginf=-1e5, out=parameter.grad)
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    average_(gradients)
+    for gradient in gradients:
+        torch.nan_to_num(gradient, nan=0, posinf=1e5, neginf=-1e5, out=gradient)
     optimiser.step()
 
 

@@ -27,7 +27,7 @@ def orient(x: Tensor, rng: torch.Generator) -> Tensor:
         >>> orient(x, torch.Generator().manual_seed(0)).sum().item()
         6.0
     """
-    flips = torch.rand(3, len(x), 1, 1, 1, generator=rng).to(x.device) < 0.5
+    flips = [torch.rand(len(x), 1, 1, 1, generator=rng).to(x.device) < 0.5 for _ in range(3)]
     x = torch.where(flips[0], x.flip(3), x)
     x = torch.where(flips[1], x.flip(2), x)
     return torch.where(flips[2], x.transpose(2, 3), x)

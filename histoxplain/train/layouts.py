@@ -13,7 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from histoxplain._ranks import world
 from histoxplain.models.stylegan2.generator import SynthesisNetwork
+from histoxplain.train.distributed import average_, mean, mine
 from histoxplain.train.loop import progress
 from histoxplain.train.losses import reconstruction_loss
 
@@ -38,9 +40,10 @@ def learn_layouts(
     Args:
         synthesis: of a generator with the "skip" architecture.
         encoder: features of images, and the images, to latents `(N, w_dim)`.
-        views: batches of these features and of the images `(N, C, R, R)` in [-1, 1]; all are kept in memory.
+        views: batches of these features and of the images `(N, C, R, R)` in [-1, 1]; all are kept in memory, and the
+            same in each of several processes.
         steps: how long to train.
-        batch: views per step.
+        batch: views per step, rounded up to a multiple of the processes.
         quiet: no progress bar.
 
     Returns:
@@ -57,10 +60,10 @@ def learn_layouts(
     parameters = [*synthesis.parameters(), *encoder.parameters()]
     optimiser = torch.optim.Adam(parameters, lr=LR, betas=(0.9, 0.99), fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps, 1), LR / 10)
-    errors = []
+    errors, batch = [], -(-batch // world()) * world()
     with progress(steps, 0, "learn layouts", "step", quiet) as bar:
         for _ in range(steps):
-            index = torch.randint(len(images), (batch,), device=images.device)
+            index = mine(torch.randint(len(images), (batch,), device=images.device))
             real = images[index]
             w = encoder([scale[index].float() for scale in features], real)
             ws = w[:, None].expand(-1, synthesis.config.num_ws, -1)
@@ -68,9 +71,10 @@ def learn_layouts(
             loss = reconstruction_loss(small, real, octaves=3)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
+            average_([parameter.grad for parameter in parameters if parameter.grad is not None])
             optimiser.step()
             schedule.step()
-            errors.append(loss.item())
+            errors.append(mean(loss.detach()).item())
             bar.update(1)
             if len(errors) % 100 == 0:
                 bar.set_postfix(error=f"{np.mean(errors[-100:]):.4f}")

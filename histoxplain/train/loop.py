@@ -15,6 +15,7 @@ from tqdm import tqdm
 from histoxplain._atomic import replacing
 from histoxplain._checks import InputError, check_exists
 from histoxplain._optional import require
+from histoxplain._ranks import rank
 
 STATE = "state.pt"
 
@@ -158,7 +159,7 @@ def progress(total: int, done: int = 0, what: str = "", unit: str = "step", quie
         desc=what,
         unit=unit,
         unit_scale=unit == "img",
-        disable=quiet,
+        disable=quiet or rank() > 0,
         mininterval=pause,
         dynamic_ncols=True,
     )

@@ -111,13 +111,16 @@ def path_lengths(images: Tensor, ws: Tensor, noise: Tensor) -> Tensor:
     return gradient.square().sum(2).mean(1).sqrt()
 
 
-def path_length_penalty(lengths: Tensor, mean: Tensor, decay: float = 0.01) -> tuple[Tensor, Tensor]:
+def path_length_penalty(
+    lengths: Tensor, mean: Tensor, decay: float = 0.01, average: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Squared distance of path lengths from their running mean.
 
     Args:
         lengths: of `path_lengths`, shape `(N,)`.
         mean: running mean so far, a scalar.
         decay: how fast the mean moves.
+        average: the mean length, where `lengths` are only some of the step's; by default theirs.
 
     Returns:
         The penalty `(N,)`, whose gradient flows through the moved mean too, and the moved mean.
@@ -126,5 +129,5 @@ def path_length_penalty(lengths: Tensor, mean: Tensor, decay: float = 0.01) -> t
         >>> path_length_penalty(torch.tensor([2.0]), torch.tensor(0.0))
         (tensor([3.9204]), tensor(0.0200))
     """
-    moved = mean.lerp(lengths.mean(), decay)
+    moved = mean.lerp(lengths.mean() if average is None else average, decay)
     return (lengths - moved).square(), moved.detach()

@@ -17,6 +17,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from histoxplain.metrics.features import FeatureNet
 from histoxplain.models import save_checkpoint, save_generator
+from histoxplain.train.distributed import joint_draws
 from histoxplain.train.gan import GANTraining
 from histoxplain.train.grow import transfer
 from histoxplain.train.loop import STATE, save_snapshot
@@ -109,7 +110,9 @@ class ProjectedTraining(GANTraining):
             transfer(self.D, before)
 
     def _judge(self, images: Tensor, c: Tensor | None) -> Tensor:
-        maps = self.project(jitter(images, self.rng))
+        with joint_draws():
+            jittered = jitter(images, self.rng)
+        maps = self.project(jittered)
         self.judged = [x.detach() for x in maps], c
         return self.D(maps, c)
 

@@ -52,7 +52,7 @@ class StylExTraining(GANTraining):
         found = self.E(self.real[:half])
         drawn, c = self._fake_latents(batch - half)
         self.drawn = drawn
-        fake = self.G.synthesis(torch.cat([found, drawn]), noise_mode="random", generator=self.rng)
+        fake = self._draw(torch.cat([found, drawn]))
         return fake, None if c is None else torch.cat([self.real_c[:half], c])
 
     def _extra_loss(self, fake: Tensor, c: Tensor | None) -> Tensor:

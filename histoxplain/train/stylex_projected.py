@@ -8,7 +8,7 @@ real images.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from histoxplain.models import save_checkpoint
 from histoxplain.models.stylegan2.layers import Convolution, FullyConnected
+from histoxplain.train.distributed import gather, joint_draws, mean
 from histoxplain.train.gan import apply_gradients
 from histoxplain.train.grow import transfer
 from histoxplain.train.layouts import SIDE, learn_layouts
@@ -92,7 +93,7 @@ class ProjectedStylExTraining(ProjectedTraining):
     def _views(self) -> Iterator[tuple[list[Tensor], Tensor]]:
         for _ in range(0, VIEWS, self.config.batch):
             real, _ = self._reals()
-            yield self.project(real)[-3:], real
+            yield [gather(x) for x in self.project(real)[-3:]], gather(real)
 
     def step(self) -> None:
         """See `GANTraining.step`; an image and its reconstruction are augmented alike."""
@@ -110,7 +111,8 @@ class ProjectedStylExTraining(ProjectedTraining):
         super()._update_generator()
 
     def _jitter(self, images: Tensor) -> Tensor:
-        return jitter(images, torch.Generator(self.device).manual_seed(self.seed))
+        with joint_draws():
+            return jitter(images, torch.Generator(self.device).manual_seed(self.seed))
 
     def _fakes(self, batch: int) -> tuple[Tensor, Tensor | None]:
         """Reconstructions of the current real images, and the rest from noise."""
@@ -121,7 +123,7 @@ class ProjectedStylExTraining(ProjectedTraining):
         self.found = self.E(maps, real)
         drawn, c = self._fake_latents(batch - restored)
         ws = torch.cat([self.found[:, None].expand(-1, self.G.num_ws, -1), drawn.detach()])
-        fake = self.G.synthesis(ws, noise_mode="random", generator=self.rng)
+        fake = self._draw(ws)
         return fake, None if c is None else torch.cat([self.real_c[:restored], c])
 
     def _judge(self, images: Tensor, c: Tensor | None) -> Tensor:
@@ -133,7 +135,7 @@ class ProjectedStylExTraining(ProjectedTraining):
 
     def _extra_loss(self, fake: Tensor, c: Tensor | None) -> Tensor:
         n = len(self.found)
-        restored = feature_loss([x[:n] for x in self.fake_maps], [x[:n] for x in self.real_maps])
+        restored = feature_loss([x[:n] for x in self.fake_maps], [x[:n] for x in self.real_maps], mean)
         colours = reconstruction_loss(*(F.adaptive_avg_pool2d(x[:n], SIDE) for x in (fake, self.real)), octaves=3)
         self._note("reconstruction", restored)
         self._note("colours", colours)
@@ -141,11 +143,11 @@ class ProjectedStylExTraining(ProjectedTraining):
 
     def _uncovered(self) -> list[Tensor]:
         """How differently the mapping network's and the last real images' latents are distributed, for each class."""
-        n, device = len(self.found), self.device
-        where = (self.banked + torch.arange(n, device=device)) % BANK
-        self.bank[where] = self.found.detach()
-        self.bank_c[where] = 1.0 if self.real_c is None else self.real_c[:n]
-        self.banked += n
+        device, found = self.device, gather(self.found.detach())
+        where = (self.banked + torch.arange(len(found), device=device)) % BANK
+        self.bank[where] = found
+        self.bank_c[where] = 1.0 if self.real_c is None else gather(self.real_c[: len(self.found)])
+        self.banked += len(found)
         known = min(self.banked, BANK)
         z = torch.randn(DRAWN, self.config.z_dim, generator=self.rng, device=device)
         parts = []
@@ -177,7 +179,7 @@ class ProjectedStylExTraining(ProjectedTraining):
         super().save(out, log_lines)
 
 
-def feature_loss(fake: list[Tensor], real: list[Tensor]) -> Tensor:
+def feature_loss(fake: list[Tensor], real: list[Tensor], mean: Callable[[Tensor], Tensor] = lambda x: x) -> Tensor:
     """How far fakes are from their originals in projected features: textures at fine scales, places at coarse ones.
 
     Fine maps are compared by the mean and the deviation of each channel over the image, since no latent can say where
@@ -185,6 +187,7 @@ def feature_loss(fake: list[Tensor], real: list[Tensor]) -> Tensor:
 
     Args:
         fake, real: maps of `FeatureProjector`, image by image in the same order.
+        mean: over the processes that share a batch.
 
     Returns:
         A scalar, 0 for equal maps.
@@ -192,13 +195,13 @@ def feature_loss(fake: list[Tensor], real: list[Tensor]) -> Tensor:
     terms = []
     for x, y in zip(fake, real):
         x, y = x.float(), y.float()
-        terms += [_relative(x.mean((2, 3)), y.mean((2, 3))), _relative(x.std((2, 3)), y.std((2, 3)))]
-    terms += [_relative(x.float(), y.float()) for x, y in zip(fake[2:], real[2:])]
+        terms += [_relative(x.mean((2, 3)), y.mean((2, 3)), mean), _relative(x.std((2, 3)), y.std((2, 3)), mean)]
+    terms += [_relative(x.float(), y.float(), mean) for x, y in zip(fake[2:], real[2:])]
     return torch.stack(terms).mean()
 
 
-def _relative(x: Tensor, y: Tensor) -> Tensor:
-    return (x - y).abs().mean() / ((y - y.mean(0)).abs().mean() + 1e-8)
+def _relative(x: Tensor, y: Tensor, mean: Callable[[Tensor], Tensor]) -> Tensor:
+    return (x - y).abs().mean() / (mean((y - mean(y.mean(0))).abs().mean()) + 1e-8)
 
 
 def _standard(x: Tensor) -> Tensor:

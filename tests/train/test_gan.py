@@ -198,7 +198,7 @@ def test_a_run_that_knew_fewer_settings_resumes(data, tmp_path):
 
 def test_a_subset_is_the_same_for_a_seed(data, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(gan, "_run", lambda training, *_: seen.append((training.pixels, training.labels)))
+    monkeypatch.setattr(gan.Run, "train", lambda run: seen.append((run.training.pixels, run.training.labels)))
     for _ in range(2):
         train_gan(data, tmp_path / "run", GANConfig(**TINY, subset=10), quiet=True)
     assert seen[0][0].shape == (10, 3, 16, 16)
