@@ -85,7 +85,7 @@ def load_checkpoint(path: str | Path, kind: str | None = None) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = _describe(file.metadata() or {}, path, kind)
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            state = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no view of the file)
     except SafetensorError as error:
         reason = f"which is damaged or something else ({error})"
         raise InputError(f"`path` must be a whole safetensors file, got {path}, {reason}; {_WAY_OUT}.") from error

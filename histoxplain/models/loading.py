@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from histoxplain._checks import InputError
 from histoxplain._device import resolve_device
 from histoxplain.models.checkpoint import Checkpoint, load_checkpoint
 from histoxplain.models.foreign import is_foreign, read_foreign
+from histoxplain.models.undrawn import Undrawn
 
 
 def load_network(
@@ -42,20 +42,26 @@ def read_network(path: str | Path, kind: str) -> Checkpoint:
 
 
 def build_network(found: Checkpoint, path: str | Path, make: Callable[[Checkpoint], nn.Module]) -> Any:
-    """Make the network that a checkpoint describes and fill it, once it is known to fit; `path` is for messages.
+    """Make the network that a checkpoint describes, of its very tensors, once they are known to fit.
+
+    Args:
+        found: what was read; its tensors of type float32 become the network's own.
+        path: for messages.
+        make: builds the network.
 
     Raises:
         InputError: if tensors are too many, missing or of another shape.
     """
-    with torch.device("meta"):
-        check_fits(make(found), found, path)
-    network = make(found)
-    network.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in found.state.items()})
+    with Undrawn():
+        network = make(found)
+    check_fits(network, found, path)
+    state = {n: t.float() if t.is_floating_point() else t for n, t in found.state.items()}
+    network.load_state_dict(state, assign=True)
     return network.eval().requires_grad_(False)
 
 
 def check_fits(network: nn.Module, found: Checkpoint, path: str | Path) -> None:
-    """The tensors of a checkpoint must be those of a network, which may lie on the device "meta" and take no memory.
+    """The tensors of a checkpoint must be those of a network, which may be `Undrawn` and take no memory.
 
     Raises:
         InputError: naming the first that is too many, missing or of another shape.

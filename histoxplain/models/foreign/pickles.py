@@ -6,12 +6,16 @@ names up in a table of ours, and a name that is not there ends the reading.
 
 from __future__ import annotations
 
+import pickle
 import pickletools
 import struct
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
+from histoxplain.models.foreign.stretch import Stretch
+
 Table = Mapping[str, Any]
+LONG = 2**12  # bytes in a row from which on they stay in the file
 MOST_OPERATIONS = 200_000  # a large file of three networks takes some fifty thousand
 LITERALS = {
     *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
@@ -29,7 +33,10 @@ class RefusedError(ValueError):
 
 
 def read_pickle(
-    stream: BinaryIO, table: Table, persistent: Callable[[Any], Any] | None = None, most: int = MOST_OPERATIONS
+    stream: Stretch | BinaryIO,
+    table: Table,
+    persistent: Callable[[Any], Any] | None = None,
+    most: int = MOST_OPERATIONS,
 ) -> Any:
     """Read one pickle; the stream stands behind it afterwards.
 
@@ -37,7 +44,8 @@ def read_pickle(
     no more than they are given, for a pickle may call them with the same long list a thousand times.
 
     Args:
-        stream: a memory map or `BytesIO`, where a claimed length beyond the end takes no memory.
+        stream: a `Stretch`, of which long rows of bytes come as stretches, unread; or a `BytesIO`. A claimed length
+            beyond the end takes no memory in either.
         table: "module.name" -> the function of ours that stands for it, or any other value.
         persistent: turns the persistent ids of `torch.save` into storages.
         most: operations it may take.
@@ -55,7 +63,8 @@ def read_pickle(
         histoxplain.models.foreign.pickles.RefusedError: which asks for posix.system; ...
     """
     machine = _Machine(table, persistent)
-    for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+    source = _Skimmer(stream) if isinstance(stream, Stretch) else stream
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(source)):
         if count >= most:
             raise RefusedError(f"which takes more than {most:,} steps to read, far more than a network")
         if opcode.name == "STOP":
@@ -90,6 +99,22 @@ PLAIN: Table = {
     "numpy.core.multiarray.scalar": scalar,
     "numpy._core.multiarray.scalar": scalar,
 }
+
+
+class _Skimmer:
+    """A stretch that is read but for its long rows of bytes; long texts are read."""
+
+    def __init__(self, stream: Stretch) -> None:
+        self.stream, self.readline, self.opcode = stream, stream.readline, b""
+
+    def read(self, size: int) -> bytes | Stretch:
+        """The next bytes, or the stretch that they take."""
+        if size >= LONG and self.opcode in (pickle.BINBYTES, pickle.BINBYTES8):
+            return self.stream.cut(size)
+        data = self.stream.read(size)
+        if size == 1:
+            self.opcode = data
+        return data
 
 
 class _Machine:

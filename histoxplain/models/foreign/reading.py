@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import struct
 import warnings
 from collections.abc import Iterator
@@ -20,8 +19,10 @@ from histoxplain.models.checkpoint import Checkpoint
 from histoxplain.models.foreign import nvidia, rosinality, shapes
 from histoxplain.models.foreign.nvidia import Part
 from histoxplain.models.foreign.pickles import RefusedError, Table
+from histoxplain.models.foreign.stretch import Stretch
 from histoxplain.models.foreign.tensors import read_archive, read_stream, total_bytes
 from histoxplain.models.stylegan2.generator import MappingNetwork
+from histoxplain.models.undrawn import Undrawn
 
 KINDS = {
     "stylegan2.generator": (("G_ema", "G"), shapes.generator_config),
@@ -133,7 +134,7 @@ def _open(path: Path) -> Iterator[Any]:
             yield read_archive(archive, TABLE)
     elif head[:1] == b"\x80":
         with path.open("rb") as file:
-            yield read_stream(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), TABLE)
+            yield read_stream(Stretch(file, 0, path.stat().st_size), TABLE)
     else:
         raise RefusedError(_what(head))
 
@@ -191,7 +192,7 @@ def _complete(state: dict[str, Tensor], config: dict[str, Any]) -> dict[str, Any
 
 def _mean_w(state: dict[str, Tensor], config: dict[str, Any], rng: torch.Generator) -> Tensor:
     sizes = [config[name] for name in ("z_dim", "c_dim", "w_dim", "mapping_layers")]
-    with torch.device("meta"):
+    with Undrawn():
         mapping = MappingNetwork(*sizes, num_ws=None, w_avg_beta=None)
     own = {name.removeprefix("mapping."): value for name, value in state.items() if name.startswith("mapping.")}
     mapping.load_state_dict(own, assign=True)

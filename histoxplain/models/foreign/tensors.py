@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from io import BytesIO
 from math import prod
-from typing import Any, BinaryIO
+from typing import Any
 from zipfile import ZIP_STORED, ZipFile
 
 import torch
 from torch import Tensor
 
 from histoxplain.models.foreign.pickles import MOST_OPERATIONS, PLAIN, RefusedError, Table, read_pickle
+from histoxplain.models.foreign.stretch import Stretch
 
 Shape = tuple[int, ...]
 MAGIC = 0x1950A86A20F9469CFC6C  # opens what torch.save wrote before version 1.6, and still writes for a single storage
@@ -33,11 +35,11 @@ DTYPES = {
 
 @dataclass
 class Storage:
-    """A row of `count` numbers; `read` brings their bytes."""
+    """A row of `count` numbers; `fill` reads bytes from a place on into a buffer, and tells how many there were."""
 
     dtype: torch.dtype
     count: int
-    read: Callable[[], bytes] | None = None
+    fill: Callable[[int, memoryview], int] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -65,13 +67,17 @@ class StoredTensor:
         Raises:
             RefusedError: if there are fewer than the file says.
         """
-        data = self.storage.read() if self.storage.read else b""
-        if len(data) != self.storage.nbytes:
-            raise RefusedError(f"whose data end after {len(data)} of {self.storage.nbytes} bytes")
         if not prod(self.shape):
             return torch.zeros(self.shape)
-        tensor = torch.frombuffer(bytearray(data), dtype=self.storage.dtype)
-        tensor = tensor.as_strided(self.shape, self.stride, self.offset).clone(memory_format=torch.contiguous_format)
+        size = self.storage.dtype.itemsize
+        wanted = size * (1 + sum((length - 1) * step for length, step in zip(self.shape, self.stride)))
+        if self.storage.fill is None:
+            raise RefusedError("whose tensors have no numbers")
+        raw = torch.empty(wanted, dtype=torch.uint8)
+        found = self.storage.fill(size * self.offset, memoryview(raw.numpy()))
+        if found != wanted:
+            raise RefusedError(f"whose data end after {found} of {wanted} bytes")
+        tensor = raw.view(self.storage.dtype).as_strided(self.shape, self.stride).contiguous()
         return tensor.float() if tensor.is_floating_point() else tensor
 
     def without_axes(self, before: int, after: int) -> StoredTensor:
@@ -115,21 +121,22 @@ TENSORS: Table = {
 }
 
 
-def load_from_bytes(data: bytes) -> Storage:
+def load_from_bytes(data: bytes | Stretch) -> Storage:
     """What stands for `torch.storage._load_from_bytes`: one storage, as `torch.save` wrote it into a pickle.
 
     Raises:
         RefusedError: if the bytes hold anything else.
     """
-    if not isinstance(data, bytes):
+    if not isinstance(data, bytes | Stretch):
         raise TypeError("not bytes")
-    storage = read_stream(BytesIO(data), TENSORS, MOST_FOR_ONE)
+    file, start = (BytesIO(data), 0) if isinstance(data, bytes) else (data.file, data.start)
+    storage = read_stream(Stretch(file, start, len(data)), TENSORS, MOST_FOR_ONE)
     if not isinstance(storage, Storage):
         raise RefusedError("whose tensors hold something else than numbers")
     return storage
 
 
-def read_stream(stream: BinaryIO, table: Table, most: int = MOST_OPERATIONS) -> Any:
+def read_stream(stream: Stretch, table: Table, most: int = MOST_OPERATIONS) -> Any:
     """A pickle, or a file of `torch.save`: a zip archive or, before version 1.6, five pickles and the numbers.
 
     Raises:
@@ -143,7 +150,7 @@ def read_stream(stream: BinaryIO, table: Table, most: int = MOST_OPERATIONS) -> 
     return _read_legacy(stream, table, most) if type(first) is int and first == MAGIC else first
 
 
-def _read_legacy(stream: BinaryIO, table: Table, most: int) -> Any:
+def _read_legacy(stream: Stretch, table: Table, most: int) -> Any:
     for _ in ("protocol", "machine"):
         read_pickle(stream, {}, most=most)
     storages: dict[str, Storage] = {}
@@ -161,22 +168,11 @@ def _read_legacy(stream: BinaryIO, table: Table, most: int) -> Any:
         storage, count = storages[key], int.from_bytes(stream.read(8), "little")
         if count != storage.count:
             raise RefusedError(f"with {count} numbers where it claims {storage.count}")
-        storage.read = _reader(stream, stream.tell(), storage.nbytes)
+        data = stream.cut(storage.nbytes)
+        if len(data) != storage.nbytes:
+            raise RefusedError(f"whose data end after {len(data)} of {storage.nbytes} bytes")
+        storage.fill = data.fill
     return contents
-
-
-def _reader(stream: BinaryIO, start: int, size: int) -> Callable[[], bytes]:
-    """A function that reads a stretch of a stream; moves the stream behind it."""
-    end = stream.seek(0, 2) or stream.tell()  # a memory map's seek tells nothing
-    if start + size > end:
-        raise RefusedError(f"whose data end after {end - start} of {size} bytes")
-    stream.seek(start + size)
-
-    def read() -> bytes:
-        stream.seek(start)
-        return stream.read(size)
-
-    return read
 
 
 def read_archive(archive: ZipFile, table: Table, most: int = MOST_OPERATIONS) -> Any:
@@ -202,9 +198,16 @@ def read_archive(archive: ZipFile, table: Table, most: int = MOST_OPERATIONS) ->
         name = f"{roots[0]}data/{key}"
         if name not in records or records[name].file_size != count * dtype.itemsize:
             raise RefusedError(f"whose record {key!r:.40} has not the {count} numbers it claims")
-        return Storage(dtype, count, lambda: archive.read(name))
+        return Storage(dtype, count, partial(_fill_from, archive, name))
 
     return read_pickle(BytesIO(archive.read(f"{roots[0]}data.pkl")), table, find, most)
+
+
+def _fill_from(archive: ZipFile, name: str, place: int, buffer: memoryview) -> int:
+    with archive.open(name) as record:
+        if place:
+            record.seek(place)
+        return record.readinto(buffer)
 
 
 def _storage_id(pid: Any) -> tuple[torch.dtype, str, int, Any]:
