@@ -11,7 +11,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from typing import Any, NoReturn, TypeVar
 
 from histoxplain._checks import check
@@ -51,11 +50,13 @@ def join(device_type: str = "cpu", minutes: float = SHARE_MINUTES) -> None:
         InputError: if there are fewer GPUs than processes.
     """
     if world() > 1:
-        _fabric(device_type, minutes)
+        import torch.distributed
+
+        if not torch.distributed.is_initialized():
+            _launch(device_type, minutes)
 
 
-@cache
-def _fabric(device_type: str, minutes: float) -> Any:
+def _launch(device_type: str, minutes: float) -> None:
     import logging
     from datetime import timedelta
 
@@ -79,7 +80,6 @@ def _fabric(device_type: str, minutes: float) -> Any:
     if gpus and device_type != "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % gpus)
     signal.signal(signal.SIGTERM, _ended)
-    return fabric
 
 
 def _ended(number: int, frame: Any) -> NoReturn:
@@ -110,6 +110,7 @@ def first(function: Callable[[], Result]) -> Result:
         return function()
     import torch.distributed as dist
 
+    join()
     answer: list[Any] = [None, None]
     if rank() == 0:
         try:
@@ -145,6 +146,7 @@ def spread(function: Callable[[Item], Result], items: Sequence[Item], everyone: 
         return
     import torch.distributed as dist
 
+    join()
     done: list[Result] = [function(item) for item in share(items)]
     shares: list[Any] = [None] * world()
     with answering():

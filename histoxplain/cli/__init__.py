@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 from histoxplain import __version__
-from histoxplain._checks import InputError
+from histoxplain._checks import InputError, check
+from histoxplain._ranks import RankError, let_the_first_speak, rank, world
 
 __all__ = ["VERBS", "main"]
 
@@ -28,6 +33,8 @@ VERBS = {
     "convert": ("histoxplain.cli.convert", "read or write other people's StyleGAN2 checkpoints"),
     "lab": ("histoxplain.cli.lab", "open the notebooks in JupyterLab"),
 }
+SHARED = ("train classifier", "train gan", "predict", "explain", "evaluate")
+"""What several processes do together."""
 QUESTION = "What would this tissue have to look like for the classifier to change its mind?"
 HINT = "`histoxplain VERB --help` shows the options of a verb; `histoxplain --version` the version."
 
@@ -75,15 +82,23 @@ def nearest_verb(arguments: Sequence[str]) -> str:
 
 
 def run(verb: str, arguments: Sequence[str]) -> None:
-    """Parse the options of a verb, in its own way if it has a `parse`, and do it."""
+    """Do a verb; of several processes only the first prints."""
+    alone = world() == 1 or verb in SHARED
+    check(alone, "nproc-per-node", f"be 1 for `{verb}`, which several processes cannot share", world())
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere if rank() > 0 else sys.stdout):
+        with redirect_stderr(nowhere if rank() > 0 else sys.stderr):
+            command = parse(verb, arguments)
+        command()
+
+
+def parse(verb: str, arguments: Sequence[str]) -> Any:
+    """The options of a verb, read in its own way if it has a `parse`."""
     import tyro
 
     module, prog = import_module(VERBS[verb][0]), f"histoxplain {verb}"
     if hasattr(module, "parse"):
-        command = module.parse(arguments, prog)
-    else:
-        command = tyro.cli(module.Command, args=list(arguments), prog=prog, description=module.__doc__)
-    command()
+        return module.parse(arguments, prog)
+    return tyro.cli(module.Command, args=list(arguments), prog=prog, description=module.__doc__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -93,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments without the program's name; by default those of this process.
 
     Returns:
-        the exit code: 0 done, 2 the input is at fault, 130 interrupted.
+        the exit code: 0 done, 1 another process of several is gone, 2 the input is at fault, 130 interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -108,16 +123,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return request.code if isinstance(request.code, int) else 2 if request.code else 0
     except KeyboardInterrupt:
         return complain("interrupted", 130)
+    except RankError as error:
+        return complain(one_line(error), 1)
     except (InputError, ImportError, OSError) as error:
         if not is_users_fault(error):
             raise
+        let_the_first_speak()
         return complain(one_line(error), 2)
     return 0
 
 
 def complain(message: str, code: int) -> int:
     """Say one line on stderr; returns `code`."""
-    print(f"histoxplain: {'error: ' if code == 2 else ''}{message}", file=sys.stderr)
+    who = f"process {rank()}: " if world() > 1 else ""
+    print(f"histoxplain: {who}{'error: ' if code in (1, 2) else ''}{message}", file=sys.stderr)
     return code
 
 

@@ -66,12 +66,14 @@ class Command:
         """Measure, write the figures and print them."""
         from histoxplain._atomic import replacing
         from histoxplain._checks import check, check_at_least
+        from histoxplain._ranks import join, rank
         from histoxplain.cli.explain import run
         from histoxplain.cli.measure import chosen_features
         from histoxplain.explain import make_explainer
         from histoxplain.metrics import feature_net
         from histoxplain.models import load_bundle
 
+        join()
         check_at_least("limit", self.limit, 1)
         check_at_least("count", self.count, 1)
         check(not self.out.is_dir(), "out", "be a JSON file", f"the folder {self.out}", "name a file in it")
@@ -85,6 +87,8 @@ class Command:
         features = chosen_features() if source is not None and self.features == "auto" else self.features
         folder = self.out.with_name(self.out.name + ".explanations")
         done = run(explainer, jobs, _Folder(self, folder))
+        if rank() > 0:
+            return
         asked = {e.target_class for e in done}
         real = None if source is None else real_features_of(source, bundle, asked, self.fit, features)
         figures = {"method": self.method, "data": self.data} | measure(done, bundle, real)

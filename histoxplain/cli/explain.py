@@ -6,7 +6,6 @@ where it stopped when it is given again.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,9 +52,11 @@ class Command:
     def __call__(self) -> None:
         """Explain, write the report, and say where it is."""
         from histoxplain._checks import check, check_at_least
+        from histoxplain._ranks import join, rank
         from histoxplain.explain import make_explainer
         from histoxplain.models import load_bundle
 
+        join()
         check_at_least("count", self.count, 1)
         check_at_least("generated", self.generated, 0)
         files = image_files(self.images)
@@ -66,6 +67,8 @@ class Command:
         explainer = make_explainer(self.method, bundle, **options)
         jobs = [*real_jobs(explainer, files, self.target), *generated_jobs(bundle, self)]
         done = run(explainer, jobs, self)
+        if rank() > 0:
+            return
         report = report_of(bundle, done, self)
         print(
             f"{sum(bool(e.valid.any()) for e in done)} of {len(done)} images changed the classifier's mind -> {report}"
@@ -161,35 +164,64 @@ def generated_jobs(bundle: Bundle, command: Command) -> list[Job]:
 def run(explainer: Any, jobs: Sequence[Job], command: Any, quiet: bool = False) -> list[Explanation]:
     """Explain jobs batch by batch; each result is on disk as soon as it is there, and is not computed twice.
 
+    Under torchrun the processes share the batches.
+
     Args:
         explainer: the method.
         jobs: what to explain.
         command: gives `out`, `count`, `seed`, `bundle`, `method` and `threshold`.
         quiet: no progress bar.
-    """
-    from tqdm import tqdm
 
+    Returns:
+        The explanations in the order of the jobs, in the first process.
+    """
+    from histoxplain._ranks import first, rank, share, spread, world
+    from histoxplain.train.loop import progress
+
+    settings = [command.bundle, command.method, command.threshold, command.count, command.seed]
+    done: dict[str, Explanation] = {}
+
+    def look() -> set[str]:
+        done.update(kept_from_before(jobs, command.out, settings))
+        return set(done)
+
+    known = first(look)
+    todo = batches([job for job in jobs if job.id not in known], explainer.batch_size)
+    with progress(len(known) + sum(map(len, share(todo))), len(known), "explaining", "image", quiet) as bar:
+
+        def explain(batch: list[Job]) -> list[Explanation]:
+            found = explain_batch(explainer, batch, command.count, command.seed)
+            for job, one in zip(batch, found):
+                one.settings["fingerprint"] = job.fingerprint(settings)
+                one.save(command.out / job.id)
+                bar.update()
+            return found
+
+        for place, found in enumerate(spread(explain, todo)):
+            for job, one in zip(todo[place], found):
+                done[job.id] = one
+                if place % world() and finished(command.out / job.id, one.settings["fingerprint"]) is None:
+                    one.save(command.out / job.id)  # a process of another host could not write here
+    return [] if rank() > 0 else [done[job.id] for job in jobs]
+
+
+def kept_from_before(jobs: Sequence[Job], out: Path, settings: Sequence[Any]) -> dict[str, Explanation]:
+    """What an earlier run left of some jobs.
+
+    Raises:
+        InputError: if a folder holds something else.
+    """
     from histoxplain.explain.record import check_free
 
     for job in jobs:
-        check_free(command.out / job.id)
-    settings = [command.bundle, command.method, command.threshold, command.count, command.seed]
-    done = {job.id: kept for job in jobs if (kept := finished(command.out / job.id, job.fingerprint(settings)))}
-    todo = [job for job in jobs if job.id not in done]
-    size = explainer.batch_size
-    with tqdm(
-        total=len(jobs), initial=len(done), unit="image", desc="explaining", disable=quiet, file=sys.stderr
-    ) as bar:
-        for kind in (True, False):
-            some = [job for job in todo if (job.image is None) is kind]
-            for i in range(0, len(some), size):
-                batch = some[i : i + size]
-                for job, one in zip(batch, explain_batch(explainer, batch, command.count, command.seed)):
-                    one.settings["fingerprint"] = job.fingerprint(settings)
-                    one.save(command.out / job.id)
-                    done[job.id] = one
-                    bar.update()
-    return [done[job.id] for job in jobs]
+        check_free(out / job.id)
+    return {job.id: kept for job in jobs if (kept := finished(out / job.id, job.fingerprint(settings)))}
+
+
+def batches(jobs: Sequence[Job], size: int) -> list[list[Job]]:
+    """Generated images first, then real ones, at most `size` at once."""
+    kinds = [[job for job in jobs if (job.image is None) is generated] for generated in (True, False)]
+    return [some[i : i + size] for some in kinds for i in range(0, len(some), size)]
 
 
 def finished(folder: Path, fingerprint: str) -> Explanation | None:

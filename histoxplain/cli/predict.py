@@ -39,8 +39,10 @@ class Command:
 
     def __call__(self) -> None:
         """Classify, and say how many images were left out."""
+        from histoxplain._ranks import join
         from histoxplain.data import open_source
 
+        join()
         check_at_least("batch", self.batch, 1)
         check_exists("data", self.data)
         classifier = self.load()
@@ -66,6 +68,8 @@ def write_predictions(
 ) -> tuple[int, list[tuple[str, str]]]:
     """Classify every case of a source into a CSV file, which appears whole or not at all.
 
+    Under torchrun the processes share the batches, and the first one writes.
+
     Args:
         path: the CSV file.
         source: the cases; unreadable images are skipped.
@@ -74,24 +78,28 @@ def write_predictions(
         device: where to compute.
 
     Returns:
-        How many images were written, and (name, reason) of those that were not.
+        How many images were written, and (name, reason) of those that were not; (0, []) in processes that do not write.
 
     Raises:
         InputError: if no image could be read.
     """
     from histoxplain._atomic import replacing
     from histoxplain._device import resolve_device
+    from histoxplain._ranks import rank
 
     skipped: list[tuple[str, str]] = []
     written = 0
     classifier = classifier.to(resolve_device(device)).eval()
+    results = predictions(source, classifier, batch)
+    if rank() > 0:
+        return len(list(results)), skipped
     with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["id", "label", "group", "predicted", *(f"prob_{name}" for name in classifier.class_names)])
-        for cases in batches(source, classifier, batch, skipped):
-            for case, probabilities in zip(cases, classify(classifier, cases)):
-                table.writerow(row(case, probabilities, source.class_names, classifier.class_names))
-            written += len(cases)
+        for rows, left_out in results:
+            table.writerows(rows)
+            written += len(rows)
+            skipped += left_out
         check(written > 0, "data", "hold at least one readable image", f"none ({first_reason(skipped)})")
     return written, skipped
 
@@ -106,23 +114,35 @@ def first_reason(skipped: list[tuple[str, str]]) -> str:
     return ": ".join(skipped[0]) if skipped else "it is empty"
 
 
-def batches(source: Source, classifier: Classifier, batch: int, skipped: list[tuple[str, str]]) -> Iterator[list[Case]]:
-    """Cases in order, at most `batch` at once; names and reasons of unreadable ones go to `skipped`."""
+def predictions(
+    source: Source, classifier: Classifier, batch: int
+) -> Iterator[tuple[list[list[str]], list[tuple[str, str]]]]:
+    """For every `batch` cases in order: their lines of the table, and names and reasons of unreadable ones."""
+    from histoxplain._ranks import share, spread
     from histoxplain.train.loop import progress
 
-    waiting: list[Case] = []
-    with progress(len(source), what="predict", unit="img") as bar:
-        for index, name in enumerate(source.ids):
-            bar.update()
-            try:
-                waiting.append(fit(source[index], source.resolution, classifier))
-            except InputError as error:
-                skipped.append((name, str(error)))
-            if len(waiting) == batch:
-                yield waiting
-                waiting = []
-    if waiting:
-        yield waiting
+    chunks = [range(i, min(i + batch, len(source))) for i in range(0, len(source), batch)]
+    with progress(sum(map(len, share(chunks))), what="predict", unit="img") as bar:
+
+        def predict(places: range) -> tuple[list[list[str]], list[tuple[str, str]]]:
+            cases, left_out = read(source, places, classifier)
+            found = classify(classifier, cases) if cases else []
+            bar.update(len(places))
+            return [row(case, p, source.class_names, classifier.class_names) for case, p in zip(cases, found)], left_out
+
+        yield from spread(predict, chunks)
+
+
+def read(source: Source, places: range, classifier: Classifier) -> tuple[list[Case], list[tuple[str, str]]]:
+    """Some cases, fit for the classifier, and names and reasons of those that cannot be read."""
+    cases: list[Case] = []
+    left_out: list[tuple[str, str]] = []
+    for place in places:
+        try:
+            cases.append(fit(source[place], source.resolution, classifier))
+        except InputError as error:
+            left_out.append((source.ids[place], str(error)))
+    return cases, left_out
 
 
 def fit(case: Case, resolution: int | None, classifier: Classifier) -> Case:
