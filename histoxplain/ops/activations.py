@@ -29,7 +29,7 @@ SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 
 def _step(y: Tensor, below: float | Tensor, above: float) -> Tensor:
-    return torch.where(y > 0, above, below).to(y.dtype)
+    return torch.where(y > 0, torch.full_like(y, above), below)
 
 
 def _swish_slope(x: Tensor, _: float) -> Tensor:

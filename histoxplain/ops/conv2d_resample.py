@@ -7,6 +7,7 @@ from torch import Tensor
 
 from histoxplain._checks import check
 from histoxplain.ops._library import compose
+from histoxplain.ops.convolution import convolution
 from histoxplain.ops.upfirdn2d import Padding, resample_padding, upfirdn2d
 
 
@@ -25,7 +26,7 @@ def conv2d_resample(
 
     Args:
         x: images, shape `(N, C, H, W)`.
-        w: weight, shape `(O, C // groups, kh, kw)`.
+        w: weight, shape `(O, C // groups, kh, kw)`; used in the type of `x`, its gradient keeps its own.
         f: filter of `setup_filter` for the resampling; None is the identity.
         up: integer factor of upsampling before the convolution.
         down: integer factor of downsampling after it.
@@ -46,20 +47,21 @@ def conv2d_resample(
         torch.Size([1, 3, 4, 4])
     """
     check(x.ndim == 4, "x", "have shape (N, C, H, W)", tuple(x.shape))
+    check(x.is_floating_point(), "x", "be floating point", x.dtype)
     check(w.ndim == 4 and w.shape[1] * groups == x.shape[1], "w", f"have {x.shape[1]} input channels", tuple(w.shape))
     kernel = w.shape[2:]
     pads = resample_padding(f, padding, up, down)
     if up == 1 and down == 1 and pads[0] == pads[1] and pads[2] == pads[3] and min(pads) >= 0:
-        return F.conv2d(x, _oriented(w, flip_weight), padding=(pads[2], pads[0]), groups=groups)
+        return _convolution(x, _oriented(w, flip_weight), groups, padding=(pads[2], pads[0]))
     if tuple(kernel) == (1, 1) and up == 1:
         x = upfirdn2d(x, f, down=down, padding=pads, flip_filter=flip_filter)
-        return F.conv2d(x, w, groups=groups)
+        return _convolution(x, w, groups)
     if tuple(kernel) == (1, 1) and down == 1:
-        x = F.conv2d(x, w, groups=groups)
+        x = _convolution(x, w, groups)
         return upfirdn2d(x, f, up=up, padding=pads, flip_filter=flip_filter, gain=up**2)
     if up == 1 and down > 1:
         x = upfirdn2d(x, f, padding=pads, flip_filter=flip_filter)
-        return F.conv2d(x, _oriented(w, flip_weight), stride=down, groups=groups)
+        return _convolution(x, _oriented(w, flip_weight), groups, stride=down)
     if up > 1:
         x = _transposed_convolution(x, _oriented(w, not flip_weight), up, groups)
         x0, x1, y0, y1 = pads
@@ -67,17 +69,25 @@ def conv2d_resample(
         x = upfirdn2d(x, f, padding=rest, flip_filter=flip_filter, gain=up**2)
         return x if down == 1 else upfirdn2d(x, f, down=down, flip_filter=flip_filter)
     x = upfirdn2d(x, None, padding=pads)
-    return F.conv2d(x, _oriented(w, flip_weight), groups=groups)
+    return _convolution(x, _oriented(w, flip_weight), groups)
 
 
 def _oriented(w: Tensor, flip_weight: bool) -> Tensor:
     return w if flip_weight else w.flip([2, 3])
 
 
+def _convolution(x: Tensor, w: Tensor, groups: int, stride: int = 1, padding: tuple[int, int] = (0, 0)) -> Tensor:
+    if groups == 1 and padding[0] == padding[1]:
+        return convolution(x, w, stride, padding[0])
+    return F.conv2d(x, w.to(x.dtype), None, stride, padding, 1, groups)
+
+
 def _transposed_convolution(x: Tensor, w: Tensor, stride: int, groups: int) -> Tensor:
     """Zero insertion and convolution in one; `w` is `(O, I // groups, kh, kw)`."""
+    if groups == 1:
+        return convolution(x, w.transpose(0, 1), stride, transposed=True)
     out, into = w.shape[:2]
-    w = w.reshape(groups, out // groups, into, *w.shape[2:]).transpose(1, 2)
+    w = w.to(x.dtype).reshape(groups, out // groups, into, *w.shape[2:]).transpose(1, 2)
     return F.conv_transpose2d(x, w.reshape(groups * into, out // groups, *w.shape[3:]), stride=stride, groups=groups)
 
 

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from histoxplain.ops import reference_only
+from histoxplain.ops._library import is_native
+
 
 @pytest.fixture(scope="session")
 def op_fixtures(shared):
@@ -39,3 +42,21 @@ def check_gradients():
             torch.testing.assert_close(got, expected, atol=2 * atol, rtol=1e-5)
 
     return check
+
+
+@pytest.fixture(params=["native", "reference"])
+def kernels(request):
+    """Run a test with native kernels where they can be had, and again without any."""
+    if request.param == "reference":
+        with reference_only():
+            yield request.param
+    elif is_native("bias_act"):
+        yield request.param
+    else:
+        pytest.skip("there are no native kernels here")
+
+
+@pytest.fixture(params=["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"])
+def device(request):
+    """Every device that can be had."""
+    return request.param

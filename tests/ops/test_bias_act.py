@@ -5,6 +5,8 @@ from torch.autograd import gradcheck, gradgradcheck
 from histoxplain import InputError
 from histoxplain.ops import ACTIVATIONS, bias_act
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 FIXTURES = ["lrelu_def", "lrelu_gain_clamp", "swish_def", "linear_clamp0.256", "nobias"]
 
 
@@ -22,6 +24,22 @@ def test_first_and_second_gradients(act, rng):
     b = torch.randn(3, generator=rng, dtype=torch.float64, requires_grad=True)
     assert gradcheck(lambda x, b: bias_act(x, b, act=act, clamp=3), (x, b))
     assert gradgradcheck(lambda x, b: bias_act(x, b, act=act, clamp=3), (x, b))
+
+
+@pytest.mark.parametrize("settings", [{"alpha": -0.5}, {"gain": -2}, {"gain": 0}])
+def test_gradients_where_the_result_does_not_tell_the_input(settings, rng):
+    x = torch.randn(2, 3, 4, generator=rng, dtype=torch.float64, requires_grad=True)
+    assert gradcheck(lambda x: bias_act(x, act="lrelu", **settings), x)
+    assert gradgradcheck(lambda x: bias_act(x, act="lrelu", **settings), x)
+
+
+def test_third_derivatives(rng):
+    x = torch.randn(5, generator=rng, dtype=torch.float64, requires_grad=True)
+    y = bias_act(x, dim=0, act="tanh")
+    for _ in range(3):
+        (y,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+    t = torch.tanh(x.detach())
+    torch.testing.assert_close(y.detach(), (6 * t**2 - 2) * (1 - t**2))
 
 
 @pytest.mark.parametrize("act", ["relu", "lrelu", "swish"])

@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from histoxplain import InputError
 from histoxplain.ops import conv2d_resample, setup_filter, upfirdn2d
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 
 @pytest.mark.parametrize("name", ["conv2d_resample_up2_k3", "conv2d_resample_down2_k3"])
 def test_matches_reference(name, op_fixtures, check_gradients):

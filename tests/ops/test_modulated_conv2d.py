@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from histoxplain import InputError
 from histoxplain.ops import modulated_conv2d
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 
 @pytest.mark.parametrize("name", ["fused", "up2_fused", "nodemod"])
 def test_matches_reference(name, op_fixtures, check_gradients):

@@ -6,6 +6,8 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from histoxplain import InputError, ops
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 
 @pytest.mark.parametrize(
     ("name", "op"),
@@ -61,6 +63,14 @@ def test_gradients(rng):
     run = lambda x: ops.upfirdn2d(x, f, up=2, down=3, padding=(1, 2, 0, 1))  # noqa: E731
     assert gradcheck(run, (x,))
     assert gradgradcheck(run, (x,))
+
+
+def test_a_filter_can_be_learnt(rng):
+    x = torch.randn(1, 2, 5, 4, generator=rng)
+    f = torch.randn(3, 3, generator=rng, requires_grad=True)
+    (gradient,) = torch.autograd.grad(ops.upfirdn2d(x, f, flip_filter=True).sum(), f)
+    windows = [[x[:, :, i : i + 3, j : j + 2].sum() for j in range(3)] for i in range(3)]
+    torch.testing.assert_close(gradient, torch.tensor(windows))
 
 
 @pytest.mark.parametrize("resample", [ops.upsample2d, ops.downsample2d, ops.filter2d])

@@ -14,14 +14,18 @@ struct View {
 };
 
 View view_along(const Tensor& x, int64_t dim) {
+  std::vector<int64_t> axes(x.dim());
+  std::iota(axes.begin(), axes.end(), 0);
+  if (is_channels_last(x)) axes = {0, 2, 3, 1};
   View view;
-  if (is_channels_last(x) && dim == 1) {
-    view.channels = x.size(1);
-    view.outer = x.numel() / view.channels;
-    return view;
-  }
-  for (int64_t axis = 0; axis < x.dim(); axis++) {
-    (axis < dim ? view.outer : axis == dim ? view.channels : view.inner) *= x.size(axis);
+  int64_t* side = &view.outer;
+  for (int64_t axis : axes) {
+    if (axis == dim) {
+      view.channels = x.size(axis);
+      side = &view.inner;
+    } else {
+      *side *= x.size(axis);
+    }
   }
   return view;
 }
