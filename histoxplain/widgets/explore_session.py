@@ -67,6 +67,7 @@ class ExploreSession:
     def __init__(self, bundle: Bundle, latents: LatentMap, directions: Mapping[str, Tensor] | Directions) -> None:
         self.bundle, self.latents, self.directions = bundle, latents, dict(directions)
         self.class_names = tuple(bundle.class_names)
+        self.drawn = bundle.generator.interactive()
         for name, direction in self.directions.items():
             ok = tuple(direction.shape) == (bundle.generator.w_dim,)
             check(ok, "directions", f"have shape ({bundle.generator.w_dim},)", f"{tuple(direction.shape)} for {name!r}")
@@ -106,7 +107,7 @@ class ExploreSession:
     def _see(self, places: Sequence[Place]) -> tuple[Tensor, Tensor, Tensor]:
         """Images, probabilities and w of several places, in one go."""
         ws = torch.cat([self._latent(place) for place in places])
-        images = quantised(self.bundle.generator.synthesis(ws, noise_mode="const"))
+        images = quantised(self.drawn.synthesis(ws, noise_mode="const"))
         return images, self.bundle.classifier.probabilities(images), ws[:, 0]
 
     def _latent(self, place: Place) -> Tensor:

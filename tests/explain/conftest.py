@@ -49,6 +49,9 @@ class Paint(nn.Module):
         colour = self.scale * ws.mean(1)[:, :3]
         return colour[:, :, None, None].expand(-1, -1, 16, 16)
 
+    def interactive(self, keep=True):
+        return self
+
 
 @dataclass(frozen=True)
 class Bundle:

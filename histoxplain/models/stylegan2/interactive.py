@@ -1,0 +1,145 @@
+"""A generator for sliders: weights packed once, buffers kept, and only what a change touches is computed again."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from histoxplain._checks import check, check_one_of
+from histoxplain._device import resolve_precision
+from histoxplain.models.stylegan2.packed import PackedLayers
+from histoxplain.models.stylegan2.plain import PlainLayers
+from histoxplain.ops import upsample2d
+
+if TYPE_CHECKING:
+    from histoxplain.models.stylegan2.generator import Generator
+
+Styles = Mapping[str, Tensor]
+CHUNK = 2**24
+"""Bytes of the largest activation, where a batch is drawn in parts to save memory."""
+
+
+class InteractiveGenerator:
+    """Draws what a `Generator` draws, without gradients, as fast as the machine allows.
+
+    On a CPU, native kernels convolve packed weights (bfloat16 where the CPU multiplies it); elsewhere, and where they
+    cannot be built, the network's own layers run. Both keep every layer's output: when a style changes, the layers
+    before it are not computed again. Weights are taken once; after training on, ask the generator anew.
+
+    Args:
+        generator: what to draw with; its mapping network is used as it is.
+        precision: "float32", "bfloat16" or "auto", see `resolve_precision`; the generator's own if None.
+        keep: keep every layer's output. Without, a pass takes less memory and always computes everything.
+
+    Attributes:
+        native: whether native kernels run.
+        computed: names of the layers that the last call computed, in order.
+    """
+
+    def __init__(self, generator: Generator, precision: str | None = None, keep: bool = True) -> None:
+        device = next(generator.parameters()).device
+        self.generator, self.keep = generator, keep
+        own = generator.synthesis.blocks[-1].dtype
+        self.dtype = own if precision is None else resolve_precision(precision, device)
+        self.mapping = generator.mapping
+        self.native = PackedLayers.can_run(generator, self.dtype)
+        self.layers = (PackedLayers if self.native else PlainLayers)(generator, self.dtype, keep)
+        self.computed: list[str] = []
+        self._before: _Pass | None = None
+        widest = max(r * r * generator.config.width(r) for r in generator.config.resolutions)
+        self.chunk = max(1, CHUNK // (widest * self.dtype.itemsize))
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("_") or name == "generator":
+            raise AttributeError(name)
+        return getattr(self.generator, name)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        z: Tensor,
+        c: Tensor | None = None,
+        truncation_psi: float = 1,
+        truncation_cutoff: int | None = None,
+        noise_mode: str = "const",
+    ) -> Tensor:
+        """Noise `(N, z_dim)` and labels `(N, c_dim)` to images, as `Generator` does."""
+        return self.synthesis(self.mapping(z, c, truncation_psi, truncation_cutoff), noise_mode)
+
+    def synthesis(self, ws: Tensor, noise_mode: str = "const", generator: torch.Generator | None = None) -> Tensor:
+        """`ws` `(N, num_ws, w_dim)` to images `(N, img_channels, R, R)`, float32; see `SynthesisNetwork.forward`."""
+        return self.synthesis_from_styles(self.styles(ws), noise_mode, generator)
+
+    @torch.no_grad()
+    def styles(self, ws: Tensor) -> OrderedDict[str, Tensor]:
+        """`ws` `(N, num_ws, w_dim)` to StyleSpace, as `Generator.styles` does."""
+        return self.generator.styles(ws)
+
+    @torch.no_grad()
+    def synthesis_from_styles(
+        self, s: Styles, noise_mode: str = "const", generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Images `(N, img_channels, R, R)` from the styles of `styles`, edited or not.
+
+        Raises:
+            InputError: if a layer's style is missing or of another shape, or on an unknown noise mode.
+        """
+        check_one_of("noise_mode", noise_mode, ("const", "random", "none"))
+        s = {name: self._checked(name, s) for name in self.layers.names}
+        batch = len(s[self.layers.names[0]])
+        check(all(len(rows) == batch for rows in s.values()), "s", f"hold {batch} rows for every layer", "other counts")
+        if self.keep:
+            return self._draw(s, noise_mode, generator).clone()
+        starts = range(0, max(batch, 1), self.chunk)
+        parts = [{name: rows[i : i + self.chunk] for name, rows in s.items()} for i in starts]
+        return torch.cat([self._draw(part, noise_mode, generator) for part in parts])
+
+    def _draw(self, s: dict[str, Tensor], noise_mode: str, rng: torch.Generator | None) -> Tensor:
+        before, self._before, self.computed = self._before, None, []  # a pass that breaks off leaves nothing to rely on
+        batch = len(s[self.layers.names[0]])
+        fresh = before is None or (before.noise_mode, before.batch) != (noise_mode, batch) or noise_mode == "random"
+        x = image = None
+        new_x = new_image = fresh
+        images = {}
+        for name in self.layers.names:
+            edited = fresh or not torch.equal(s[name], before.styles[name])
+            if name.endswith("torgb"):
+                new_image = new_image or new_x or edited
+                if new_image:
+                    below = None if image is None else upsample2d(image, self.layers.resample_filter)
+                    image = self.layers.colours(name, x, s[name], below)
+                    self.computed.append(name)
+                else:
+                    image = before.images[name]
+                images[name] = image
+            else:
+                new_x = new_x or edited
+                if new_x:
+                    x = self.layers.features(name, x, s[name], noise_mode, rng)
+                    self.computed.append(name)
+                else:
+                    x = self.layers.kept(name)
+        if self.keep:
+            self._before = _Pass(noise_mode, batch, {name: rows.clone() for name, rows in s.items()}, images)
+        return image
+
+    def _checked(self, name: str, s: Styles) -> Tensor:
+        width = self.layers.widths[name]
+        got = tuple(s[name].shape) if name in s else None
+        check(got is not None and len(got) == 2 and got[1] == width, f"s[{name!r}]", f"have shape (N, {width})", got)
+        return s[name].detach().float()
+
+
+@dataclass
+class _Pass:
+    """What the last pass was made of."""
+
+    noise_mode: str
+    batch: int
+    styles: dict[str, Tensor]
+    images: dict[str, Tensor]

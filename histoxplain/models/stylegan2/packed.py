@@ -1,0 +1,101 @@
+"""The generator's layers as native kernels of the CPU: packed weights, and one pass over memory a layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from histoxplain._device import cpu_has_fast_bfloat16
+from histoxplain.models.stylegan2.plain import PlainLayers
+from histoxplain.ops import packed
+
+if TYPE_CHECKING:
+    from histoxplain.models.stylegan2.generator import Generator
+
+
+@dataclass(frozen=True)
+class _Weights:
+    weight: Tensor
+    """Packed, of the convolutions' type."""
+    bias: Tensor
+    energy: Tensor | None = None
+    """Squared length of each filter by input channel, `(out, into)`; None does not demodulate."""
+
+
+class PackedLayers(PlainLayers):
+    """Runs `ops.packed`; features lie as `(N, r + 2, r + 2, channels)` in a border of zeros."""
+
+    @staticmethod
+    def can_run(generator: Generator, dtype: torch.dtype) -> bool:
+        """Whether the kernels are there, and are made for this network."""
+        synthesis = generator.synthesis
+        fits = dtype == torch.float32 or (dtype == torch.bfloat16 and cpu_has_fast_bfloat16())
+        plain = generator.config.architecture != "resnet" and synthesis.blocks[0].const.device.type == "cpu"
+        return fits and plain and packed.separate(synthesis.blocks[0].resample_filter) is not None and packed.load()
+
+    @torch.no_grad()
+    def __init__(self, generator: Generator, dtype: torch.dtype, keep: bool) -> None:
+        super().__init__(generator, dtype, keep)
+        self.taps = packed.separate(self.resample_filter) * 2
+        self.weights = {name: self._pack(name) for name in self.names}
+        self.workspace = torch.empty(0, dtype=dtype)
+
+    def _pack(self, name: str) -> _Weights:
+        layer = self._placed(name)[1]
+        weight = packed.pack_weight(layer.weight, self.dtype)
+        bias = packed.fill(layer.bias)
+        if name.endswith("torgb"):
+            return _Weights(weight, bias)
+        energy = packed.fill(packed.fill(layer.weight.square().sum([2, 3])).T).T.contiguous()
+        return _Weights(weight, bias, energy)
+
+    def features(
+        self, name: str, x: Tensor | None, style: Tensor, noise_mode: str, rng: torch.Generator | None
+    ) -> Tensor:
+        """See `PlainLayers.features`."""
+        block, layer = self._placed(name)
+        weights = self.weights[name]
+        if x is None:
+            x = packed.bordered(block.const[None].expand(len(style), -1, -1, -1), self.dtype)
+        out = self.outputs.get(name)
+        shape = (len(style), layer.resolution + 2, layer.resolution + 2, len(weights.bias))
+        if out is None or out.shape != shape:
+            out = x.new_empty(shape)
+        noise = layer.noise(len(style), noise_mode, rng)
+        noise = None if noise is None else noise.reshape(-1, layer.resolution, layer.resolution)
+        finish = {"alpha": 0.2, "gain": sqrt(2), "clamp": -1 if layer.clamp is None else layer.clamp}
+        self._grow(packed.room(x, weights.weight, layer.up))
+        packed.synthesis_layer(
+            x,
+            weights.weight,
+            weights.energy,
+            packed.fill(style),
+            noise,
+            weights.bias,
+            self.taps if layer.up == 2 else None,
+            workspace=self.workspace,
+            out=out,
+            **finish,
+        )
+        if self.keep:
+            self.outputs[name] = out
+        return out
+
+    def colours(self, name: str, x: Tensor, style: Tensor, below: Tensor | None) -> Tensor:
+        """See `PlainLayers.colours`."""
+        block, layer = self._placed(name)
+        weights = self.weights[name]
+        image = torch.empty(len(style), len(layer.bias), block.resolution, block.resolution)
+        self._grow(packed.room(x, weights.weight, 1))
+        style = packed.fill(style * layer.weight_gain)
+        clamp = -1 if layer.clamp is None else layer.clamp
+        packed.synthesis_rgb(x, weights.weight, style, weights.bias, below, clamp, self.workspace, image)
+        return image
+
+    def _grow(self, size: int) -> None:
+        if len(self.workspace) < size:
+            self.workspace = torch.empty(size, dtype=self.dtype)

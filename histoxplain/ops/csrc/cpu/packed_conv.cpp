@@ -1,0 +1,428 @@
+// A layer of StyleGAN2's generator for inference: modulated convolution, noise, bias and activation in one.
+//
+// Activations lie as (N, H + 2, W + 2, C) inside a border of zeros, so that no pixel is a special case; their channels
+// fill up to a multiple of CHANNELS. Weights are packed once: block of output channels, tap, input channel, output
+// channel, so that the inner loop reads them in order. The style scales whichever is smaller, activations or weights.
+#include "layout.h"
+#include "tile.h"
+
+namespace histoxplain {
+namespace {
+
+constexpr int64_t BAND_BYTES = 1 << 18;  // of input that a thread convolves with every block before it goes on: half of L2
+
+int64_t filled(int64_t channels) { return (channels + CHANNELS - 1) / CHANNELS * CHANNELS; }
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Activations inside their border.
+template <class T>
+struct Plane {
+  T* data;
+  int64_t images, height, width, channels;  // without the border
+  int64_t row() const { return (width + 2) * channels; }
+  int64_t image() const { return (height + 2) * row(); }
+  T* at(int64_t n, int64_t y, int64_t x) const { return data + n * image() + (y + 1) * row() + (x + 1) * channels; }
+};
+
+template <class T>
+Plane<T> plane_of(const Tensor& x) {
+  return {write<T>(x), x.size(0), x.size(1) - 2, x.size(2) - 2, x.size(3)};
+}
+
+template <class T>
+void clear_border(const Plane<T>& p) {
+  for (int64_t n = 0; n < p.images; n++) {
+    T* top = p.at(n, -1, -1);
+    std::fill(top, top + p.row(), T{});
+    std::fill(top + p.image() - p.row(), top + p.image(), T{});
+    for (int64_t y = 0; y < p.height; y++) {
+      std::fill(p.at(n, y, -1), p.at(n, y, 0), T{});
+      std::fill(p.at(n, y, p.width), p.at(n, y, p.width + 1), T{});
+    }
+  }
+}
+
+// What happens to sums of products before they are stored, for LANE channels of one image.
+struct Finish {
+  floats scale, bias;
+  float alpha, gain, clamp;
+
+  floats operator()(floats v, float noise) const {
+    v = v * scale + (bias + noise);
+    floats bent = v * alpha;
+    v = (v > bent ? v : bent) * gain;
+    if (clamp >= 0) {
+      v = v < clamp ? v : splat<floats>(clamp);
+      v = v > -clamp ? v : splat<floats>(-clamp);
+    }
+    return v;
+  }
+};
+
+struct Finishing {
+  const float* scale;  // (N, C)
+  const float* bias;   // (C)
+  const float* noise;  // (N or 1, H, W), or none
+  int64_t channels, width, noise_image;
+  float alpha, gain, clamp;
+
+  Finish at(int64_t n, int64_t o) const { return {load(scale + n * channels + o), load(bias + o), alpha, gain, clamp}; }
+  const float* noise_row(int64_t n, int64_t y) const { return noise ? noise + n * noise_image + y * width : nullptr; }
+};
+
+struct Weight {
+  int64_t out, into, taps;  // out and into filled
+  int64_t blocks() const { return ceil_div(out, BLOCK); }
+  int64_t width(int64_t block) const { return std::min(BLOCK, out - block * BLOCK); }
+  int64_t start(int64_t block) const { return block * BLOCK * taps * into; }
+  int64_t tap_stride(int64_t block) const { return into * width(block); }
+  int64_t numel() const { return out * taps * into; }
+};
+
+// A grid of output pixels and the taps that make them: all of them, or one of the four phases of a transposed one.
+struct Phase {
+  int64_t height, width;
+  int64_t y, x, stride;  // output pixel (i, j) of the phase is (y + i * stride, x + j * stride) of the whole
+  Taps taps;
+};
+
+// Sums of neighbouring output pixels of a phase: (y, x), (y, x + step), ..., each of `width` channels from `channel` on.
+struct Strip {
+  int64_t n, y, x, step, pixels, channel, width;
+  const float* sums;
+  floats at(int64_t pixel, int64_t i) const { return load(sums + pixel * width + i); }
+};
+
+// Calls emit(strip) for every strip of output pixels and block of channels. Tasks are bands of rows times blocks of
+// channels; where one band holds the image, a block's weights serve all images before the next is read.
+template <class T, class Emit>
+void convolve(const Plane<T>& in, const Weight& shape, const T* weights, int64_t weights_image,
+              const std::vector<Phase>& phases, const Emit& emit) {
+  int64_t rows = std::max<int64_t>(1, BAND_BYTES / (in.row() * (int64_t)sizeof(T)) - 2);
+  int64_t height = 0;
+  for (auto& phase : phases) height = std::max(height, phase.height);
+  int64_t bands = ceil_div(height, rows), blocks = shape.blocks();
+  rows = ceil_div(height, bands);
+  bool weights_first = bands == 1;
+  torch::stable::parallel_for(0, in.images * bands * blocks, 1, [&](int64_t begin, int64_t end) {
+    alignas(64) float sums[PIXELS * BLOCK];
+    for (int64_t task = begin; task < end; task++) {
+      int64_t block = weights_first ? task / in.images : task % blocks;
+      int64_t n = weights_first ? task % in.images : task / blocks / bands;
+      int64_t top = weights_first ? 0 : task / blocks % bands * rows;
+      int64_t wide = shape.width(block), stride = shape.tap_stride(block);
+      const T* w = weights + n * weights_image + shape.start(block);
+      for (auto& phase : phases) {
+        int64_t strips = ceil_div(phase.width, PIXELS);
+        for (int64_t i = top; i < std::min(top + rows, phase.height); i++) {
+          for (int64_t strip = 0; strip < strips; strip++) {
+            int64_t left = strip * phase.width / strips, right = (strip + 1) * phase.width / strips;
+            tile_for<T>(right - left, wide)(in.at(n, i, left), in.channels, phase.taps, in.channels, w, stride, sums);
+            emit(Strip{n, phase.y + i * phase.stride, phase.x + left * phase.stride, phase.stride, right - left,
+                       block * BLOCK, wide, sums});
+          }
+        }
+      }
+    }
+  });
+}
+
+// A kernel of side `side`, centred.
+template <class T>
+std::vector<Phase> same_size(const Plane<T>& in, int64_t side) {
+  Phase all{in.height, in.width, 0, 0, 1, {}};
+  for (int64_t k = 0; k < side * side; k++) {
+    all.taps.at[k] = (k / side - side / 2) * in.row() + (k % side - side / 2) * in.channels;
+    all.taps.weight[k] = k;
+  }
+  all.taps.count = side * side;
+  return {all};
+}
+
+// out[2i + ky, 2j + kx] += x[i, j] w[ky, kx]: output rows of even number see ky 0 of row i and ky 2 of row i - 1.
+template <class T>
+std::vector<Phase> twice_the_size(const Plane<T>& in) {
+  std::vector<Phase> phases;
+  for (int64_t odd = 0; odd < 4; odd++) {
+    int64_t y = odd / 2, x = odd % 2;
+    Phase phase{in.height + 1 - y, in.width + 1 - x, y, x, 2, {}};
+    for (int64_t ky = y; ky < 3; ky += 2) {
+      for (int64_t kx = x; kx < 3; kx += 2) {
+        phase.taps.at[phase.taps.count] = -(ky / 2) * in.row() - (kx / 2) * in.channels;
+        phase.taps.weight[phase.taps.count++] = ky * 3 + kx;
+      }
+    }
+    phases.push_back(phase);
+  }
+  return phases;
+}
+
+// Four taps down and across a plane that is one pixel wider than twice the size, then the finish. A stretch of the row
+// stays in the nearest cache while vector after vector of channels slides over it.
+template <class T>
+void filter(const Plane<T>& in, const Plane<T>& out, const float* f, const Finishing& finishing) {
+  constexpr int64_t STRETCH = 32;
+  const float f0 = f[0], f1 = f[1], f2 = f[2], f3 = f[3];
+  torch::stable::parallel_for(0, out.images * out.height, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; task++) {
+      int64_t n = task / out.height, y = task % out.height, row = in.row(), step = in.channels;
+      const float* noise = finishing.noise_row(n, y);
+      for (int64_t left = 0; left < out.width; left += STRETCH) {
+        int64_t count = std::min(STRETCH, out.width - left);
+        const T* ahead = in.at(n, y + 3, left - 1);  // the row that the next row of the result needs too
+        for (int64_t i = 0; y + 3 <= in.height && i < count * step; i += 64 / sizeof(T)) __builtin_prefetch(ahead + i);
+        for (int64_t o = 0; o < out.channels; o += LANE) {
+          Finish finish = finishing.at(n, o);
+          const T* p = in.at(n, y - 1, left - 1) + o;
+          auto column = [&]() {
+            floats v = load(p) * f3 + load(p + row) * f2 + load(p + 2 * row) * f1 + load(p + 3 * row) * f0;
+            p += step;
+            return v;
+          };
+          floats a = column(), b = column(), c = column();
+          T* to = out.at(n, y, left) + o;
+          for (int64_t x = 0; x < count; x++, to += step) {
+            floats d = column();
+            store(to, finish(a * f3 + b * f2 + c * f1 + d * f0, noise ? noise[left + x] : 0));
+            a = b, b = c, c = d;
+          }
+        }
+      }
+    }
+  });
+}
+
+// Packed weights times the style of their input channels.
+template <class T>
+void fold(const T* w, const Weight& shape, const float* style, T* out) {
+  torch::stable::parallel_for(0, shape.blocks() * shape.taps, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; task++) {
+      int64_t block = task / shape.taps, wide = shape.width(block);
+      int64_t at = shape.start(block) + task % shape.taps * shape.tap_stride(block);
+      for (int64_t c = 0; c < shape.into; c += PAIR<T>) {
+        floats s;
+        for (int64_t i = 0; i < LANE; i++) s[i] = style[c + i % PAIR<T>];
+        for (int64_t i = 0; i < wide * PAIR<T>; i += LANE, at += LANE) store(out + at, load(w + at) * s);
+      }
+    }
+  });
+}
+
+// Activations times the style of their channels, border and all.
+template <class T>
+void modulate(const Plane<T>& in, const float* styles, const Plane<T>& out) {
+  int64_t pixels = in.image() / in.channels;
+  torch::stable::parallel_for(0, in.images * pixels, GRAIN / in.channels, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) {
+      const float* style = styles + i / pixels * in.channels;
+      for (int64_t c = 0; c < in.channels; c += LANE) {
+        store(out.data + i * in.channels + c, load(in.data + i * in.channels + c) * load(style + c));
+      }
+    }
+  });
+}
+
+// rsqrt(sum over inputs of style squared times energy + 1e-8), (N, C)
+std::vector<float> demodulation(const float* energy, const float* styles, int64_t images, const Weight& shape) {
+  std::vector<float> out(images * shape.out);
+  torch::stable::parallel_for(0, shape.out, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t n = 0; n < images; n++) {
+      const float* style = styles + n * shape.into;
+      for (int64_t o = begin; o < end; o++) {
+        floats sum{};
+        for (int64_t c = 0; c < shape.into; c += LANE) {
+          floats s = load(style + c);
+          sum += s * s * load(energy + o * shape.into + c);
+        }
+        out[n * shape.out + o] = 1 / std::sqrt(histoxplain::sum<float>(sum) + 1e-8f);
+      }
+    }
+  });
+  return out;
+}
+
+// Room in the caller's workspace, which grows to what is asked for and is kept from call to call.
+template <class T>
+struct Room {
+  T* next;
+  T* end;
+  explicit Room(const Tensor& workspace)
+      : next(write<T>(workspace)), end(next + workspace.numel() * workspace.element_size() / sizeof(T)) {}
+  T* take(int64_t count) {
+    T* start = next;
+    next += ceil_div(count, 64) * 64;
+    STD_TORCH_CHECK(next <= end, "`workspace` is too small");
+    return start;
+  }
+};
+
+Weight shape_of(const Tensor& weight) { return {weight.size(0), weight.size(1), weight.size(2)}; }
+
+template <class T>
+bool folds(const Plane<T>& in, const Weight& shape) {
+  return in.height * in.width > shape.taps * shape.out;
+}
+
+template <class T>
+void run_layer(const Tensor& x, const Tensor& weight, const Tensor& energy, const Tensor& styles,
+               const std::optional<Tensor>& noise, const Tensor& bias, const std::optional<Tensor>& f, double alpha,
+               double gain, double clamp, const Tensor& workspace, const Tensor& out) {
+  Plane<T> in = plane_of<T>(x), to = plane_of<T>(out);
+  clear_border(to);
+  Weight shape = shape_of(weight);
+  Room<T> room(workspace);
+  const T* w = read<T>(weight);
+  const float* style = read<float>(styles);
+  std::vector<float> scale = demodulation(read<float>(energy), style, in.images, shape);
+  Finishing finishing{scale.data(), read<float>(bias), nullptr,      shape.out, to.width, 0,
+                      (float)alpha, (float)gain,       (float)clamp};
+  if (noise) {
+    finishing.noise = read<float>(*noise);
+    finishing.noise_image = noise->size(0) == 1 ? 0 : to.height * to.width;
+  }
+  int64_t weights_image = 0;
+  if (folds(in, shape)) {
+    T* folded = room.take(in.images * shape.numel());
+    for (int64_t n = 0; n < in.images; n++) fold(w, shape, style + n * shape.into, folded + n * shape.numel());
+    w = folded, weights_image = shape.numel();
+  } else {
+    Plane<T> scaled = in;
+    scaled.data = room.take(in.images * in.image());
+    modulate(in, style, scaled);
+    in = scaled;
+  }
+  if (!f) {
+    convolve<T>(in, shape, w, weights_image, same_size(in, 3), [&](const Strip& strip) {
+      const float* noise = finishing.noise_row(strip.n, strip.y);
+      for (int64_t i = 0; i < strip.width; i += LANE) {
+        Finish finish = finishing.at(strip.n, strip.channel + i);
+        T* p = to.at(strip.n, strip.y, strip.x) + strip.channel + i;
+        for (int64_t j = 0; j < strip.pixels; j++, p += to.channels) {
+          store(p, finish(strip.at(j, i), noise ? noise[strip.x + j] : 0));
+        }
+      }
+    });
+    return;
+  }
+  Plane<T> wide_plane{nullptr, in.images, 2 * in.height + 1, 2 * in.width + 1, shape.out};
+  wide_plane.data = room.take(in.images * wide_plane.image());
+  clear_border(wide_plane);
+  convolve<T>(in, shape, w, weights_image, twice_the_size(in), [&](const Strip& strip) {
+    T* p = wide_plane.at(strip.n, strip.y, strip.x) + strip.channel;
+    for (int64_t j = 0; j < strip.pixels; j++, p += strip.step * shape.out) {
+      for (int64_t i = 0; i < strip.width; i += LANE) store(p + i, strip.at(j, i));
+    }
+  });
+  filter(wide_plane, to, read<float>(*f), finishing);
+}
+
+template <class T>
+void run_rgb(const Tensor& x, const Tensor& weight, const Tensor& styles, const Tensor& bias,
+             const std::optional<Tensor>& image, double clamp, const Tensor& workspace, const Tensor& out) {
+  Plane<T> in = plane_of<T>(x);
+  Weight shape = shape_of(weight);
+  Room<T> room(workspace);
+  T* folded = room.take(in.images * shape.numel());
+  for (int64_t n = 0; n < in.images; n++) {
+    fold(read<T>(weight), shape, read<float>(styles) + n * shape.into, folded + n * shape.numel());
+  }
+  int64_t colours = out.size(1), area = in.height * in.width;
+  const float* b = read<float>(bias);
+  const float* below = image ? read<float>(*image) : nullptr;
+  float* to = write<float>(out);
+  float most = (float)clamp;
+  convolve<T>(in, shape, folded, shape.numel(), same_size(in, 1), [&](const Strip& strip) {
+    for (int64_t i = 0; i < std::min(strip.width, colours - strip.channel); i++) {
+      int64_t k = strip.channel + i, at = (strip.n * colours + k) * area + strip.y * in.width + strip.x;
+      for (int64_t j = 0; j < strip.pixels; j++) {
+        float v = strip.sums[j * strip.width + i] + b[k];
+        if (most >= 0) v = std::min(std::max(v, -most), most);
+        to[at + j] = below ? v + below[at + j] : v;
+      }
+    }
+  });
+}
+
+template <class T>
+void pack(const float* w, int64_t out, int64_t into, Weight shape, T* packed) {
+  torch::stable::parallel_for(0, shape.blocks(), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; block++) {
+      T* p = packed + shape.start(block);
+      int64_t wide = shape.width(block);
+      for (int64_t t = 0; t < shape.taps; t++) {
+        for (int64_t c = 0; c < shape.into; c += PAIR<T>) {
+          for (int64_t i = 0; i < wide * PAIR<T>; i++) {
+            int64_t o = block * BLOCK + i / PAIR<T>, from = c + i % PAIR<T>;
+            float v = o < out && from < into ? w[(o * into + from) * shape.taps + t] : 0;
+            store(p++, splat<floats>(v), 1);
+          }
+        }
+      }
+    }
+  });
+}
+
+void check_plane(const char* name, const Tensor& x) {
+  STD_TORCH_CHECK(x.dim() == 4 && x.is_contiguous() && x.size(3) % CHANNELS == 0, "`", name,
+                  "` must be contiguous (N, H + 2, W + 2, C) with C in multiples of 16");
+}
+
+template <class F>
+void by_precision(const Tensor& x, F&& f) {
+  if (x.scalar_type() == ScalarType::BFloat16) return f(bfloat16{});
+  STD_TORCH_CHECK(x.scalar_type() == ScalarType::Float, "`x` must be float32 or bfloat16");
+  f(float{});
+}
+
+Tensor pack_weight(Tensor weight, bool bfloat) {
+  Tensor w = torch::stable::contiguous(torch::stable::to(weight, ScalarType::Float));
+  int64_t out = w.size(0), into = w.size(1);
+  Weight shape{filled(out), filled(into), w.size(2) * w.size(3)};
+  Tensor packed = torch::stable::new_empty(w, {shape.out, shape.into, shape.taps},
+                                           bfloat ? ScalarType::BFloat16 : ScalarType::Float);
+  by_precision(packed, [&](auto kind) { pack(read<float>(w), out, into, shape, write<decltype(kind)>(packed)); });
+  return packed;
+}
+
+void synthesis_layer(Tensor x, Tensor weight, Tensor energy, Tensor styles, std::optional<Tensor> noise, Tensor bias,
+                     std::optional<Tensor> f, double alpha, double gain, double clamp, Tensor workspace, Tensor out) {
+  check_plane("x", x);
+  check_plane("out", out);
+  int64_t up = f ? 2 : 1;
+  Weight shape = shape_of(weight);
+  STD_TORCH_CHECK(out.size(0) == x.size(0) && out.size(1) == (x.size(1) - 2) * up + 2 &&
+                      out.size(2) == (x.size(2) - 2) * up + 2 && out.size(3) == shape.out && x.size(3) == shape.into,
+                  "`out` or `weight` has the wrong shape");
+  by_precision(x, [&](auto kind) {
+    run_layer<decltype(kind)>(x, weight, energy, styles, noise, bias, f, alpha, gain, clamp, workspace, out);
+  });
+}
+
+void synthesis_rgb(Tensor x, Tensor weight, Tensor styles, Tensor bias, std::optional<Tensor> image, double clamp,
+                   Tensor workspace, Tensor out) {
+  check_plane("x", x);
+  by_precision(x, [&](auto kind) {
+    run_rgb<decltype(kind)>(x, weight, styles, bias, image, clamp, workspace, out);
+  });
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_FRAGMENT(histoxplain, m) {
+  m.def("pack_weight(Tensor weight, bool bfloat) -> Tensor");
+  m.def(
+      "synthesis_layer(Tensor x, Tensor weight, Tensor energy, Tensor styles, Tensor? noise, Tensor bias, Tensor? f, "
+      "float alpha, float gain, float clamp, Tensor(a!) workspace, Tensor(b!) out) -> ()");
+  m.def(
+      "synthesis_rgb(Tensor x, Tensor weight, Tensor styles, Tensor bias, Tensor? image, float clamp, "
+      "Tensor(a!) workspace, Tensor(b!) out) -> ()");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(histoxplain, CPU, m) {
+  m.impl("pack_weight", TORCH_BOX(&pack_weight));
+  m.impl("synthesis_layer", TORCH_BOX(&synthesis_layer));
+  m.impl("synthesis_rgb", TORCH_BOX(&synthesis_rgb));
+}
+
+}  // namespace histoxplain
