@@ -146,22 +146,27 @@ def _save_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
 def _second_gradients(
     ctx: Any, ddx: Tensor | None, ddscale: Tensor | None, ddnoise: Tensor | None, ddb: Tensor | None
 ) -> tuple[Tensor | None, ...]:
-    """The gradient is linear in `dy`, `x` and `scale`, and the activation has no second derivative."""
-    (dy, x, y, scale), needs = ctx.saved_tensors, ctx.needs_input_grad
-    steepness = slope(y.to(compute_type(y)), *ctx.settings)
-    g, dx = dy * steepness, None if ddx is None else ddx.to(steepness.dtype)
+    """The gradient is linear in `dy`, `x` and `scale`, and the activation has no second derivative.
+
+    So what flows back to `dy` is what a linear epilogue makes of the incoming gradients, times the slope; and what
+    flows to `x` and `scale` are gradients of an epilogue whose input is `ddx` and whose scale is `ddscale`.
+    """
+    (dy, x, y, scale), needs, linear = ctx.saved_tensors, ctx.needs_input_grad, ("linear", 0.0, 1.0, -1.0)
     asked = zip((ddscale, ddnoise, ddb), ctx.wanted, strict=True)
     ddscale, ddnoise, ddb = (value if want else None for value, want in asked)
-    terms = (
-        None if dx is None else _scaled(dx, scale),
-        None if ddscale is None else _scaled(x.to(g.dtype), ddscale),
-        ddnoise,
-        None if ddb is None else ddb[:, None, None],
-    )
-    d_dy = sum(term for term in terms if term is not None) * steepness if needs[0] else None
-    d_x = _scaled(g, ddscale).to(x.dtype) if needs[1] and ddscale is not None else None
-    d_scale = (dx * g).sum([2, 3]).to(scale.dtype) if needs[3] and dx is not None else None
-    return None if d_dy is None else d_dy.to(dy.dtype), d_x, None, d_scale, None, None, None, None, None
+    d_dy = d_x = d_scale = None
+    if needs[0]:
+        total = torch.zeros_like(y) if ddx is None else ddx
+        total = _forward(total, scale, ddnoise, ddb, *linear)
+        if ddscale is not None:
+            total = total + _forward(x, ddscale, None, None, *linear)
+        d_dy = _backward(total, y, y, None, (False, False, False), *ctx.settings)[0]
+    to_scale, to_x = needs[3] and ddx is not None, needs[1] and ddscale is not None
+    if to_x or to_scale:
+        wanted = (to_scale, False, False)
+        d_x, d_scale, _, _ = _backward(dy, ddx if to_scale else y, y, ddscale, wanted, *ctx.settings)
+        d_x, d_scale = d_x if to_x else None, d_scale.to(scale.dtype) if to_scale else None
+    return d_dy, d_x, None, d_scale, None, None, None, None, None
 
 
 def _scaled(x: Tensor, scale: Tensor | None) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 from histoxplain._checks import check
 from histoxplain.ops._library import compose
 from histoxplain.ops.conv2d_resample import conv2d_resample
+from histoxplain.ops.epilogue import epilogue
 from histoxplain.ops.upfirdn2d import Padding
 
 
@@ -47,12 +48,40 @@ def modulated_conv2d(
         >>> round(y.item(), 4)
         1.0
     """
+    return modulated_layer(x, weight, styles, noise, up, down, padding, resample_filter, demodulate, flip_weight)
+
+
+def modulated_layer(
+    x: Tensor,
+    weight: Tensor,
+    styles: Tensor,
+    noise: Tensor | None = None,
+    up: int = 1,
+    down: int = 1,
+    padding: Padding = 0,
+    resample_filter: Tensor | None = None,
+    demodulate: bool = True,
+    flip_weight: bool = True,
+    b: Tensor | None = None,
+    act: str = "linear",
+    gain: float = 1,
+    clamp: float | None = None,
+) -> Tensor:
+    """`bias_act(modulated_conv2d(...), b, 1, act, None, gain, clamp)`, with all that follows the convolution in one.
+
+    Example:
+        >>> modulated_layer(torch.ones(1, 1, 1, 1), torch.ones(1, 1, 1, 1), torch.ones(1, 1), b=torch.ones(1)).item()
+        2.0
+    """
     check(styles.shape == x.shape[:2], "styles", f"have shape {tuple(x.shape[:2])}", tuple(styles.shape))
-    x = x * styles.to(x.dtype)[:, :, None, None]
-    x = conv2d_resample(x, weight.to(x.dtype), resample_filter, up, down, padding, flip_weight=flip_weight)
-    if demodulate:
-        x = x * demodulation(weight, styles).to(x.dtype)[:, :, None, None]
-    return x if noise is None else x + noise.to(x.dtype)
+    x = epilogue(x, styles)
+    x = conv2d_resample(x, weight, resample_filter, up, down, padding, flip_weight=flip_weight)
+    if not demodulate and noise is None and b is None and (act, gain, clamp) == ("linear", 1, None):
+        return x
+    scale = demodulation(weight, styles) if demodulate else None
+    if noise is not None:
+        noise = noise.expand(torch.broadcast_shapes(noise.shape, (1, 1, *x.shape[2:])))
+    return epilogue(x, scale, noise, b, act, None, gain, clamp)
 
 
 def demodulation(weight: Tensor, styles: Tensor) -> Tensor:

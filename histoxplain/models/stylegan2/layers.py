@@ -7,7 +7,8 @@ from math import sqrt
 import torch
 from torch import Tensor, nn
 
-from histoxplain.ops import bias_act, conv2d_resample, modulated_conv2d, setup_filter
+from histoxplain.ops import bias_act, conv2d_resample, epilogue, setup_filter
+from histoxplain.ops.modulated_conv2d import modulated_layer
 
 FIR = (1, 3, 3, 1)
 
@@ -62,11 +63,12 @@ class Convolution(nn.Module):
 
     def forward(self, x: Tensor, gain: float = 1) -> Tensor:
         """`(N, into, H, W) -> (N, out, H * up / down, ...)`; `gain` scales the result and its clamp."""
-        weight = (self.weight * self.weight_gain).to(x.dtype)
+        linear = self.bias is None and self.act == "linear" and self.clamp is None
+        weight = self.weight * (self.weight_gain * gain if linear else self.weight_gain)
         f = self.resample_filter
         x = conv2d_resample(x, weight, f, self.up, self.down, self.padding, flip_weight=self.up == 1)
         clamp = None if self.clamp is None else self.clamp * gain
-        return bias_act(x, self.bias, act=self.act, gain=self.act_gain * gain, clamp=clamp)
+        return x if linear else epilogue(x, None, None, self.bias, self.act, None, self.act_gain * gain, clamp)
 
 
 class SynthesisLayer(nn.Module):
@@ -99,11 +101,10 @@ class SynthesisLayer(nn.Module):
     ) -> Tensor:
         """`x` `(N, into, H, W)` and `style` `(N, into)` to `(N, out, H * up, W * up)`."""
         noise = self.noise(len(x), noise_mode, generator)
-        x = modulated_conv2d(
-            x, self.weight, style, noise, self.up, 1, 1, self.resample_filter, flip_weight=self.up == 1
-        )
         clamp = None if self.clamp is None else self.clamp * gain
-        return bias_act(x, self.bias, act="lrelu", gain=sqrt(2) * gain, clamp=clamp)
+        after = {"b": self.bias, "act": "lrelu", "gain": sqrt(2) * gain, "clamp": clamp}
+        f, flip_weight = self.resample_filter, self.up == 1
+        return modulated_layer(x, self.weight, style, noise, self.up, 1, 1, f, flip_weight=flip_weight, **after)
 
 
 class ToRGB(nn.Module):
@@ -118,7 +119,7 @@ class ToRGB(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """`x` `(N, into, H, W)` and `style` `(N, into)` to `(N, channels, H, W)`, float32."""
-        x = modulated_conv2d(x, self.weight, style * self.weight_gain, demodulate=False)
+        x = modulated_layer(x, self.weight, style * self.weight_gain, demodulate=False)
         return bias_act(x.float(), self.bias, clamp=self.clamp)
 
 
@@ -134,5 +135,5 @@ class MinibatchStd(nn.Module):
         n, c, height, width = x.shape
         group = n if self.group_size is None else min(self.group_size, n)
         y = x.reshape(group, n // group, self.channels, c // self.channels, height, width)
-        spread = (y.var(0, unbiased=False) + 1e-8).sqrt().mean([2, 3, 4])
+        spread = ((y - y.mean(0)).square().mean(0) + 1e-8).sqrt().mean([2, 3, 4])  # torch's var is slow along axis 0
         return torch.cat([x, spread[:, :, None, None].repeat(group, 1, height, width)], 1)

@@ -1,0 +1,105 @@
+"""Convolution whose gradients of any order are convolutions and weight gradients, never grouped ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from histoxplain.ops._library import compute_type, define, layout
+
+
+def convolution(x: Tensor, w: Tensor, stride: int = 1, padding: int = 0, transposed: bool = False) -> Tensor:
+    """`conv2d` or `conv_transpose2d` in the type of `x`, with the weight's gradient in the type of the weight.
+
+    Bilinear in `x` and `w`, and so are the gradients: three ops that are each other's derivatives. torch's own second
+    derivative goes through transposed copies, image by image.
+
+    Args:
+        x: images, shape `(N, I, H, W)`, floating point; channels last is fastest.
+        w: weight, shape `(O, I, kh, kw)`, or `(I, O, kh, kw)` if transposed; float32 beside bfloat16 images is fine.
+        stride, padding: as torch has them.
+        transposed: the transposed convolution.
+
+    Returns:
+        `(N, O, H', W')`; channels last if `x` is.
+
+    Example:
+        >>> convolution(torch.ones(1, 2, 4, 4), torch.ones(3, 2, 3, 3), padding=1)[0, 0, 1]
+        tensor([12., 18., 18., 12.])
+    """
+    if torch.compiler.is_compiling():
+        return _reference(x, w, stride, padding, transposed, (0, 0))
+    return _forward(x, w, stride, padding, transposed, (0, 0))
+
+
+def _reference(x: Tensor, w: Tensor, stride: int, padding: int, transposed: bool, rest: Sequence[int]) -> Tensor:
+    w = w.to(x.dtype)
+    y = F.conv_transpose2d(x, w, None, stride, padding, rest) if transposed else F.conv2d(x, w, None, stride, padding)
+    return y.contiguous(memory_format=layout(x))
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, w, *ctx.settings = inputs
+    ctx.save_for_backward(x, w)
+
+
+def _gradients(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+    (x, w), (stride, padding, transposed, _) = ctx.saved_tensors, ctx.settings
+    dx = dw = None
+    if ctx.needs_input_grad[0]:
+        dx = _back_to(x, dy, w, stride, padding, not transposed)
+    if ctx.needs_input_grad[1]:
+        pair = (dy, x) if transposed else (x, dy)
+        dw = _weight_gradient(*pair, w.shape[2:], stride, padding).to(w.dtype)
+    return dx, dw, None, None, None, None
+
+
+def _back_to(x: Tensor, dy: Tensor, w: Tensor, stride: int, padding: int, transposed: bool) -> Tensor:
+    """The convolution of `dy` that has the size of `x`."""
+    rest = [0, 0]
+    if transposed:
+        rest = [x.shape[i] - ((dy.shape[i] - 1) * stride - 2 * padding + w.shape[i]) for i in (2, 3)]
+    return _forward(dy, w, stride, padding, transposed, rest)
+
+
+def _reference_weight_gradient(x: Tensor, dy: Tensor, kernel: Sequence[int], stride: int, padding: int) -> Tensor:
+    w = x.new_empty(1).expand(dy.shape[1], x.shape[1], *kernel)
+    settings = ([stride] * 2, [padding] * 2, [1, 1], False, [0, 0], 1, [False, True, False])
+    dw = torch.ops.aten.convolution_backward(dy.to(x.dtype), x, w, None, *settings)[1]
+    return dw.to(compute_type(x)).contiguous()
+
+
+def _fake_weight_gradient(x: Tensor, dy: Tensor, kernel: Sequence[int], *_: object) -> Tensor:
+    return x.new_empty((dy.shape[1], x.shape[1], *kernel), dtype=compute_type(x))
+
+
+def _save_pair(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, dy, _, *ctx.settings = inputs
+    ctx.save_for_backward(x, dy)
+
+
+def _gradients_of_weight_gradient(ctx: Any, ddw: Tensor) -> tuple[Tensor | None, ...]:
+    (x, dy), (stride, padding) = ctx.saved_tensors, ctx.settings
+    d_x = _back_to(x, dy, ddw, stride, padding, True).to(x.dtype) if ctx.needs_input_grad[0] else None
+    d_dy = _forward(x, ddw, stride, padding, False, (0, 0)).to(dy.dtype) if ctx.needs_input_grad[1] else None
+    return d_x, d_dy, None, None, None
+
+
+_weight_gradient = define(
+    "convolution_weight_gradient(Tensor x, Tensor dy, int[] kernel, int stride, int padding) -> Tensor",
+    _reference_weight_gradient,
+    _fake_weight_gradient,
+    _save_pair,
+    _gradients_of_weight_gradient,
+)
+_forward = define(
+    "convolution(Tensor x, Tensor w, int stride, int padding, bool transposed, int[] rest) -> Tensor",
+    _reference,
+    _reference,
+    _save,
+    _gradients,
+)

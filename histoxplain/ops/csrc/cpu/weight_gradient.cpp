@@ -1,0 +1,184 @@
+// The gradient of a convolution's weight, several times faster than the general one: a matrix product over pixels for
+// every tap, in registers, from copies that are laid out for it.
+//
+// bfloat16 is multiplied in pairs where the CPU does so. The pairs are the same pixel of two images, so that no tap
+// needs a copy of its own.
+#include <array>
+#include <vector>
+
+#include "layout.h"
+
+namespace histoxplain {
+namespace {
+
+// What is multiplied: one value, or a pair of bfloat16.
+template <class T>
+struct Factor {
+  using type = scalar_of<T>;
+  static constexpr int64_t images = 1;
+};
+#ifdef __AVX512BF16__
+template <>
+struct Factor<bfloat16> {
+  using type = uint32_t;
+  static constexpr int64_t images = 2;
+};
+
+inline floats add_product(uint32_t a, const uint32_t* b, floats c) {
+  return (floats)_mm512_dpbf16_ps((__m512)c, (__m512bh)_mm512_set1_epi32(a), (__m512bh)_mm512_loadu_si512(b));
+}
+#endif
+
+template <class S>
+inline auto add_product(S a, const S* b, vector_of<S> c) {
+  return multiply_add(splat<vector_of<S>>(a), load(b), c);
+}
+
+constexpr int64_t IN = 8;  // input channels of a block
+template <class T>
+constexpr int64_t OUT = 2 * LANES<T>;  // output channels of a block; 8 x 2 vectors of sums fill half the registers
+
+inline int64_t blocks(int64_t n, int64_t of) { return (n + of - 1) / of; }
+
+// Rows of images (N, H, W, C) as (blocks of channels, rows, W + 2 pad, channels of a block), with zeros around the image
+// and beyond its channels; pairs of images where pairs are multiplied.
+template <class T, int64_t BLOCK>
+class Packed {
+ public:
+  using F = typename Factor<T>::type;
+
+  Packed(const Tensor& x, int64_t pad_, int64_t most_rows)
+      : groups(blocks(x.size(1), BLOCK)), width(x.size(3) + 2 * pad_), data(read<T>(x)), n(x.size(0)),
+        channels(x.size(1)), height(x.size(2)), inner(x.size(3)), pad(pad_), rows(most_rows),
+        memory(groups * rows * width * BLOCK) {}
+
+  // Takes rows first, first + 1, ... of an image; the images of one index are multiplied together.
+  void take(int64_t image, int64_t first, int64_t count) {
+    for (int64_t y = 0; y < count; y++) {
+      for (int64_t group = 0; group < groups; group++) fill(image * Factor<T>::images, first + y - pad, y, group);
+    }
+  }
+
+  const F* at(int64_t group, int64_t row) const { return memory.data() + (group * rows + row) * width * BLOCK; }
+
+  int64_t groups, width;
+
+ private:
+  void fill(int64_t image, int64_t y, int64_t row, int64_t group) {
+    F* to = const_cast<F*>(at(group, row));
+    bool inside = y >= 0 && y < height;
+    int64_t used = std::min(BLOCK, channels - group * BLOCK), next = image + 1 < n ? height * inner * channels : 0;
+    if (!inside || used < BLOCK) std::memset(to, 0, width * BLOCK * sizeof(F));
+    if (!inside) return;
+    const T* from = data + (image * height + y) * inner * channels + group * BLOCK;
+    to += pad * BLOCK;
+    for (int64_t i = 0; i < inner; i++, from += channels, to += BLOCK) {
+      if (used == BLOCK && (next || Factor<T>::images == 1)) {
+        for (int64_t k = 0; k < BLOCK; k++) to[k] = factor(from + k, next);
+      } else {
+        for (int64_t k = 0; k < used; k++) to[k] = next ? factor(from + k, next) : single(from + k);
+      }
+    }
+  }
+
+  static F factor(const T* p, int64_t next) {
+    if constexpr (Factor<T>::images == 2) return uint32_t(p[0].bits) | uint32_t(p[next].bits) << 16;
+    else return single(p);
+  }
+
+  static F single(const T* p) {
+    if constexpr (Factor<T>::images == 2) return p->bits;
+    else if constexpr (std::is_same_v<T, bfloat16>) return load(p, 1)[0];
+    else return *p;
+  }
+
+  const T* data;
+  int64_t n, channels, height, inner, pad, rows;
+  std::vector<F> memory;
+};
+
+// sums[i][o] += sum over rows x columns of x[i] * dy[o]
+template <class T>
+void accumulate(const typename Factor<T>::type* x, const typename Factor<T>::type* dy, scalar_of<T>* sums, int64_t rows,
+                int64_t columns, int64_t x_row, int64_t x_step) {
+  using V = vector_of<T>;
+  std::array<V, IN> left, right;
+  for (int64_t i = 0; i < IN; i++) {
+    left[i] = load(sums + i * OUT<T>);
+    right[i] = load(sums + i * OUT<T> + LANES<T>);
+  }
+  for (int64_t y = 0; y < rows; y++) {
+    const auto* at = x + y * x_row;
+    for (int64_t column = 0; column < columns; column++, at += x_step, dy += OUT<T>) {
+#pragma GCC unroll 8
+      for (int64_t i = 0; i < IN; i++) {
+        left[i] = add_product(at[i], dy, left[i]);
+        right[i] = add_product(at[i], dy + LANES<T>, right[i]);
+      }
+    }
+  }
+  for (int64_t i = 0; i < IN; i++) {
+    store(sums + i * OUT<T>, left[i]);
+    store(sums + i * OUT<T> + LANES<T>, right[i]);
+  }
+}
+
+template <class T>
+void weight_gradient(const Tensor& x, const Tensor& dy, const Tensor& dw, int64_t stride, int64_t padding) {
+  using S = scalar_of<T>;
+  int64_t out = dw.size(0), in = dw.size(1), tall = dw.size(2), broad = dw.size(3), taps = tall * broad;
+  int64_t height = dy.size(2), width = dy.size(3), images = blocks(dy.size(0), Factor<T>::images);
+  int64_t band = std::clamp<int64_t>(128 / width, 1, height);              // rows of dy that stay in the first cache
+  int64_t chunk = std::clamp<int64_t>(512 / (width * band), 1, 8) * band;  // and in the second
+  int64_t chunks = blocks(height, chunk), work = images * chunks;
+  int64_t share = blocks(work, torch::stable::get_num_threads()), parts = blocks(work, share);
+  int64_t block = taps * IN * OUT<T>, tasks = blocks(out, OUT<T>) * blocks(in, IN);
+  std::vector<S> sums(parts * tasks * block);  // of each thread, added up in their order
+  torch::stable::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
+    Packed<T, IN> xs(x, padding, (chunk - 1) * stride + tall);
+    Packed<T, OUT<T>> dys(dy, 0, chunk);
+    for (int64_t item = begin * share; item < std::min(work, end * share); item++) {
+      int64_t top = item % chunks * chunk, rows = std::min(chunk, height - top);
+      xs.take(item / chunks, top * stride, (rows - 1) * stride + tall);
+      dys.take(item / chunks, top, rows);
+      for (int64_t task = 0; task < tasks; task++) {
+        S* to = &sums[(item / share * tasks + task) * block];
+        for (int64_t y = 0; y < rows; y += band) {
+          for (int64_t tap = 0; tap < taps; tap++) {
+            const auto* start = xs.at(task % xs.groups, y * stride + tap / broad) + tap % broad * IN;
+            accumulate<T>(start, dys.at(task / xs.groups, y), to + tap * IN * OUT<T>, std::min(band, rows - y), width,
+                          stride * xs.width * IN, stride * IN);
+          }
+        }
+      }
+    }
+  });
+  torch::stable::parallel_for(0, tasks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin * block; i < end * block; i++) {
+      int64_t o = i / block / blocks(in, IN) * OUT<T> + i % OUT<T>;
+      int64_t channel = i / block % blocks(in, IN) * IN + i / OUT<T> % IN;
+      if (o >= out || channel >= in) continue;
+      S total = 0;
+      for (int64_t part = 0; part < parts; part++) total += sums[part * tasks * block + i];
+      write<S>(dw)[(o * in + channel) * taps + i % block / (IN * OUT<T>)] = total;
+    }
+  });
+}
+
+Tensor convolution_weight_gradient(Tensor x, Tensor dy, std::vector<int64_t> kernel, int64_t stride, int64_t padding) {
+  if (x.scalar_type() == ScalarType::Half) x = torch::stable::to(x, ScalarType::Float);
+  x = torch::stable::contiguous(x, MemoryFormat::ChannelsLast);
+  dy = torch::stable::contiguous(torch::stable::to(dy, x.scalar_type()), MemoryFormat::ChannelsLast);
+  auto type = compute_type(x.scalar_type());
+  auto dw = torch::stable::empty({dy.size(1), x.size(1), kernel[0], kernel[1]}, type, std::nullopt, x.device());
+  by_type(x.scalar_type(), [&](auto element) { weight_gradient<decltype(element)>(x, dy, dw, stride, padding); });
+  return dw;
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(histoxplain, CPU, m) {
+  m.impl("convolution_weight_gradient", TORCH_BOX(&convolution_weight_gradient));
+}
+
+}  // namespace histoxplain
