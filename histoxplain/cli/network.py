@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from histoxplain._checks import InputError, check
@@ -9,6 +10,8 @@ from histoxplain.explain import as_bundle
 from histoxplain.explain.explainer import class_index
 from histoxplain.models import Bundle, Generator, load_bundle, load_generator
 from histoxplain.models.bundle import DESCRIPTION
+from histoxplain.models.foreign import is_foreign
+from histoxplain.models.foreign.normalisation import NORMALISED, is_normalised
 
 MOST = 100_000
 """Numbers in one range, at most."""
@@ -29,7 +32,11 @@ def open_network(name: str, precision: str = "auto") -> Bundle:
         path = path / "generator.safetensors"
     if not path.is_file() and not path.suffix:
         return load_bundle(name, precision=precision)
-    return as_bundle(load_generator(path, precision=precision), name=path.name, path=path)
+    G = load_generator(path, precision=precision)
+    if is_foreign(path) and is_normalised(vars(G.config)):
+        hint = f"convert it first: histoxplain convert {path} DESTINATION --image-range imagenet"
+        print(f"histoxplain: {NORMALISED}; {hint}", file=sys.stderr)
+    return as_bundle(G, name=path.name, path=path)
 
 
 def labels_of(bundle: Bundle, wanted: str | None) -> list[int]:

@@ -14,7 +14,7 @@ from histoxplain.models.checkpoint import Checkpoint, load_checkpoint, save_chec
 from histoxplain.models.encoder import KIND as ENCODER
 from histoxplain.models.encoder import make_encoder
 from histoxplain.models.foreign import foreign_kinds, is_foreign, write_state_dicts
-from histoxplain.models.foreign.normalisation import IMAGE_RANGES, to_unit_range
+from histoxplain.models.foreign.normalisation import IMAGE_RANGES, NORMALISED, is_normalised, to_unit_range
 from histoxplain.models.loading import build_network, read_network
 from histoxplain.models.stylegan2.checkpoints import DISCRIMINATOR, GENERATOR, make_discriminator, make_generator
 
@@ -73,7 +73,7 @@ def convert(
         files = {kind: destination / f"{ROLES[kind]}.safetensors" for kind in found}
     _check_free(list(files.values()), overwrite)
     written = [_save(path, found[kind], networks[kind]) for kind, path in files.items()]
-    return Conversion(tuple(written), _notes(found))
+    return Conversion(tuple(written), _notes(found, untouched=is_foreign(source) and image_range == "unit"))
 
 
 def _read(source: Path, class_names: tuple[str, ...]) -> dict[str, Checkpoint]:
@@ -111,7 +111,13 @@ def _check_free(paths: list[Path], overwrite: bool) -> None:
             raise InputError(f"`destination` must not exist yet, got {path}; choose another or allow to overwrite it.")
 
 
-def _notes(found: dict[str, Checkpoint]) -> tuple[str, ...]:
-    meta = found[GENERATOR].meta if GENERATOR in found else {}
+def _notes(found: dict[str, Checkpoint], untouched: bool) -> tuple[str, ...]:
+    """What to know about a generator; `untouched` if somebody else's images are still in their range."""
+    if GENERATOR not in found:
+        return ()
+    meta = found[GENERATOR].meta
     missing = {"w_avg": "the mean of w was missing", "noise": "the constant noise was missing"}
-    return tuple(f"{text}: {meta[name]}" for name, text in missing.items() if name in meta)
+    notes = [f"{text}: {meta[name]}" for name, text in missing.items() if name in meta]
+    if untouched and is_normalised(found[GENERATOR].config):
+        notes.append(f"{NORMALISED}; convert with --image-range imagenet for images in [-1, 1]")
+    return tuple(notes)

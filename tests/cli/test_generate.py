@@ -67,6 +67,14 @@ def test_every_class_of_somebody_elses_file(made, tmp_path):
     assert pixels(tmp_path / "out/0-seed0000.png").shape == (8, 8)
 
 
+def test_images_of_another_range_are_announced(made, tmp_path, capsys):
+    _, path = made(channel_base=16384, channel_max=512, const_channels=532)
+    convert(path, tmp_path / "theirs.pt")
+    for name, said in (("theirs.pt", True), ("generator.safetensors", False)):
+        assert main(["generate", str(tmp_path / name), "--out", str(tmp_path / "out"), "--seeds", "0"]) == 0
+        assert ("--image-range imagenet" in capsys.readouterr().err) == said
+
+
 @torch.no_grad()
 def test_styles_are_mixed_in_a_grid(made, tmp_path):
     G, path = made()

@@ -62,7 +62,7 @@ def test_there_and_back(folder, tmp_path):
         "discriminator.safetensors",
         "encoder.safetensors",
     ]
-    assert done.notes == ()
+    assert [note for note in done.notes if "imagenet" not in note] == []
     for before, after in zip(outputs(folder), outputs(tmp_path / "back"), strict=True):
         torch.testing.assert_close(after, before)
     assert load_checkpoint(done.files[1]).meta["class_names"] == ["a", "b"]
@@ -103,6 +103,14 @@ def test_normalised_images_become_unit_images(folder, tmp_path):
     E = load_encoder(tmp_path / "unit/encoder.safetensors", "cpu", "float32")
     torch.testing.assert_close(D(expected, C), d, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(E(expected), e, atol=1e-4, rtol=1e-4)
+
+
+def test_networks_that_look_normalised_are_named(folder, tmp_path):
+    convert(folder, tmp_path / "theirs.pt")
+    (note,) = convert(tmp_path / "theirs.pt", tmp_path / "as it is").notes
+    assert "--image-range imagenet" in note
+    assert convert(tmp_path / "theirs.pt", tmp_path / "brought", image_range="imagenet").notes == ()
+    assert convert(tmp_path / "brought", tmp_path / "ours.safetensors").notes == ()
 
 
 def test_one_file_holds_the_generator(folder, tmp_path):

@@ -11,7 +11,18 @@ from torch import Tensor
 from histoxplain._checks import InputError
 
 IMAGE_RANGES = {"unit": None, "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))}
+NORMALISED = "this looks like HistoXplaining's network, whose images are normalised as ImageNet's"
 State = dict[str, Tensor]
+
+
+def is_normalised(config: dict[str, Any]) -> bool:
+    """Whether a foreign generator is HistoXplaining's or CheXplaining's, by its wider constant input.
+
+    Example:
+        >>> is_normalised({"const_channels": 532}), is_normalised({"const_channels": None})
+        (True, False)
+    """
+    return config.get("const_channels") is not None
 
 
 def to_unit_range(state: State, config: dict[str, Any], image_range: str) -> State:
