@@ -121,7 +121,7 @@ def _places() -> Iterator[Path]:
 
 def _recipe(tools: Toolchain, files: Sequence[Path]) -> str:
     """The text of build.ninja."""
-    objects = [f"{number}-{path.stem}.o" for number, path in enumerate(files)]
+    objects = [f"{number}.o" for number in range(len(files))]
     compiler, compile_flags, link_flags = map(_words, (tools.compiler, tools.compile_flags, tools.link_flags))
     return "\n".join(
         [
