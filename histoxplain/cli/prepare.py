@@ -80,5 +80,9 @@ def describe(report: Report) -> str:
         lines.append(f"  {name}: " + ", ".join(f"{count} {split}" for split, count in splits.items()))
     lines += [f"  terms: {report.terms}"] if report.terms else []
     lines += [f"  note: {note}" for note in report.notes]
-    lines.append(f"  {len(report.skipped)} files left out; {report.destination}.report.json names each and why")
+    count = len(report.skipped)
+    left_out = (
+        f"{count} {'file' if count == 1 else 'files'} left out, named with the reason" if count else "all this is"
+    )
+    lines.append(f"  {left_out} in {report.destination}.report.json")
     return "\n".join(lines)

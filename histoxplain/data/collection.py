@@ -65,13 +65,13 @@ def collect(path: Path, group_of: GroupOf | None, white: int) -> Collection:
 def collect_table(
     path: Path, tree: Tree, table: Table, loads: Sequence[Callable[[], Image.Image]], group_of: GroupOf | None
 ) -> Collection:
-    """The images of a tree, with a reason for every other file in it."""
+    """The images of a tree, with a reason for every file in it that is of no use."""
     names = list(table.class_names)
     splits = bool(names) and {name.lower() for name in names} <= set(SPLIT_NAMES)
     got = f"{path}, whose folders are {', '.join(names)}"
     check(not splits, "source", "hold one folder per class", got, f"put class folders into {names[0] if names else ''}")
-    images = set(table.names)
-    skipped = [Skipped(name, table.left_out.get(name) or why_not(name)) for name in tree.names if name not in images]
+    used = {*table.names, *table.lists}
+    skipped = [Skipped(name, table.left_out.get(name) or why_not(name)) for name in tree.names if name not in used]
     return choose(table.rows, loads, names, group_of, skipped, table.numbered)
 
 

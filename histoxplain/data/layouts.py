@@ -38,6 +38,8 @@ class Table:
     class_names: tuple[str, ...]
     left_out: dict[str, str] = field(default_factory=dict)
     """Image files that are not among them, and why."""
+    lists: tuple[str, ...] = ()
+    """Files that were read to know all this."""
     numbered: bool = False
     """Whether classes are numbers that others rely on, so that empty ones must stay."""
 
@@ -147,9 +149,8 @@ def birds(tree: Tree, root: str) -> Table | None:
     split = {f"{root}images/{file.strip()}": training.get(key, "").strip() for key, file in files.items()}
     names = [name for name in images(tree, f"{root}images/") if name in split]
     classes = [PurePosixPath(name).parent.name for name in names]
-    return tabulate(
-        names, f"{root}images/", classes, split=["train" if split[name] == "1" else "test" for name in names]
-    )
+    parts = ["train" if split[name] == "1" else "test" for name in names]
+    return replace(tabulate(names, f"{root}images/", classes, split=parts), lists=tuple(lists))
 
 
 def rsna(tree: Tree, root: str) -> Table | None:
@@ -169,14 +170,15 @@ def rsna(tree: Tree, root: str) -> Table | None:
     people = [PurePosixPath(file).stem for file in labelled]
     classes = ["pneumonia" if targets[person] == "1" else "no pneumonia" for person in people]
     left_out = dict.fromkeys(sorted(set(names) - set(labelled)), f"has no line in {PurePosixPath(name).name}")
-    return replace(tabulate(labelled, root, classes, group=people), left_out=left_out)
+    return replace(tabulate(labelled, root, classes, group=people), left_out=left_out, lists=(name,))
 
 
 def nvidia(tree: Tree, root: str) -> Table | None:
     """The dataset.zip of NVIDIA's StyleGAN repositories: `dataset.json` gives labels as numbers, vectors or null."""
-    if f"{root}dataset.json" not in tree:
+    file = f"{root}dataset.json"
+    if file not in tree:
         return None
-    fields = read_fields(tree.text(f"{root}dataset.json"))
+    fields = read_fields(tree.text(file))
     if "labels" not in fields:
         return None
     names = images(tree, root)
@@ -189,7 +191,7 @@ def nvidia(tree: Tree, root: str) -> Table | None:
         rows = with_labels([Row(name[len(root) :]) for name in names], [labels[name[len(root) :]] for name in names])
     companion = Companion.parse(fields.get("histoxplain"), len(names))
     rows, class_names = complete(rows, companion)
-    return Table(tuple(names), tuple(rows), tuple(class_names), left_out, numbered=True)
+    return Table(tuple(names), tuple(rows), tuple(class_names), left_out, (file,), numbered=True)
 
 
 def read_fields(text: str) -> dict:

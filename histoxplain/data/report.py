@@ -110,5 +110,5 @@ def report_path(destination: str | Path) -> Path:
 def summary(skipped: Sequence[Skipped]) -> str:
     """How many files were left out, with the first reason."""
     if not skipped:
-        return "there is no file"
+        return "there is no image"
     return f"{len(skipped)} files were left out (first {skipped[0].file}: {skipped[0].reason})"

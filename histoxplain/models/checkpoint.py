@@ -101,5 +101,5 @@ def _describe(metadata: dict[str, str], path: Path, kind: str | None) -> tuple[s
     except (KeyError, json.JSONDecodeError) as error:
         raise InputError(f"`path` must be a whole checkpoint, got {path} with damaged metadata; {_WAY_OUT}.") from error
     if kind not in (None, found):
-        raise InputError(f"`path` must be a {kind} checkpoint, got {path}, which is a {found} checkpoint.")
+        raise InputError(f"`path` must be a checkpoint of kind {kind}, got {path} of kind {found}.")
     return found, config, meta

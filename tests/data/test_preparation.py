@@ -124,7 +124,7 @@ def test_interruption_leaves_the_old_file_and_nothing_else(folder, tmp_path, mon
 def test_nothing_usable_writes_nothing(tmp_path):
     source = tmp_path / "source"
     (source / "benign").mkdir(parents=True)
-    with pytest.raises(InputError, match="no file"):
+    with pytest.raises(InputError, match="there is no image"):
         run(source, tmp_path / "a.lmdb")
     (source / "benign" / "a.png").write_text("no image")
     with pytest.raises(InputError, match="not an image in a known format"):

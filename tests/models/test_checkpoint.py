@@ -60,5 +60,5 @@ def test_other_files_are_one_clear_line(path, tmp_path):
 
 
 def test_wrong_kind(path):
-    with pytest.raises(InputError, match=r"must be a classifier checkpoint, got .* which is a toy checkpoint"):
+    with pytest.raises(InputError, match=r"must be a checkpoint of kind classifier, got .* of kind toy"):
         load_checkpoint(path, kind="classifier")

@@ -81,7 +81,8 @@ def read_foreign(path: str | Path, kind: str, network: str | None = None) -> Che
         wanted, configure = KINDS[kind]
         name = next((name for name in ([network] if network else wanted) if name in parts), None)
         if name is None:
-            raise RefusedError(f"which holds no {network or kind.rpartition('.')[2]}, only {', '.join(parts)}")
+            missing = network or kind.rpartition(".")[2]
+            raise RefusedError(f"which holds no {missing}, only {', '.join(parts)}; name a file that has one")
         return _checkpoint(parts[name], configure, kind, path, {"from": layout, "network": name})
 
 
