@@ -64,11 +64,9 @@ def pack_weight(weight: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.ops.histoxplain.pack_weight(weight.detach(), dtype == torch.bfloat16)
 
 
-def room(x: Tensor, weight: Tensor, up: int) -> int:
-    """Elements of workspace that a layer needs for its input and weight, at most."""
-    images, height, width, _ = x.shape
-    wide = images * (2 * height - 1) * (2 * width - 1) * len(weight) if up == 2 else 0
-    return max(x.numel(), images * weight.numel()) + wide + 128
+def room(x: Tensor, weight: Tensor, up: int = 1) -> int:
+    """Elements of workspace that a layer needs for its input and packed weight."""
+    return torch.ops.histoxplain.synthesis_room(x, weight, up == 2)
 
 
 def synthesis_layer(

@@ -9,6 +9,7 @@
 namespace histoxplain {
 namespace {
 
+constexpr int64_t WIDE_BYTES = 3 << 19;  // of the plane of twice the size, before it is filtered
 constexpr int64_t BAND_BYTES = 1 << 18;  // of input that a thread convolves with every block before it goes on: half of L2
 
 int64_t filled(int64_t channels) { return (channels + CHANNELS - 1) / CHANNELS * CHANNELS; }
@@ -28,6 +29,13 @@ struct Plane {
 template <class T>
 Plane<T> plane_of(const Tensor& x) {
   return {write<T>(x), x.size(0), x.size(1) - 2, x.size(2) - 2, x.size(3)};
+}
+
+template <class T>
+void clear(const Plane<T>& p) {
+  torch::stable::parallel_for(0, p.images * (p.height + 2), 16, [&](int64_t begin, int64_t end) {
+    std::fill(p.data + begin * p.row(), p.data + end * p.row(), T{});
+  });
 }
 
 template <class T>
@@ -82,8 +90,8 @@ struct Weight {
 
 // A grid of output pixels and the taps that make them: all of them, or one of the four phases of a transposed one.
 struct Phase {
-  int64_t height, width;
-  int64_t y, x, stride;  // output pixel (i, j) of the phase is (y + i * stride, x + j * stride) of the whole
+  int64_t top, height, width;  // rows top to top + height of it are wanted
+  int64_t y, x, stride;        // pixel (i, j) of the phase is (y + i * stride, x + j * stride) of the whole
   Taps taps;
 };
 
@@ -115,7 +123,7 @@ void convolve(const Plane<T>& in, const Weight& shape, const T* weights, int64_t
       const T* w = weights + n * weights_image + shape.start(block);
       for (auto& phase : phases) {
         int64_t strips = ceil_div(phase.width, PIXELS);
-        for (int64_t i = top; i < std::min(top + rows, phase.height); i++) {
+        for (int64_t i = phase.top + top; i < phase.top + std::min(top + rows, phase.height); i++) {
           for (int64_t strip = 0; strip < strips; strip++) {
             int64_t left = strip * phase.width / strips, right = (strip + 1) * phase.width / strips;
             tile_for<T>(right - left, wide)(in.at(n, i, left), in.channels, phase.taps, in.channels, w, stride, sums);
@@ -131,7 +139,7 @@ void convolve(const Plane<T>& in, const Weight& shape, const T* weights, int64_t
 // A kernel of side `side`, centred.
 template <class T>
 std::vector<Phase> same_size(const Plane<T>& in, int64_t side) {
-  Phase all{in.height, in.width, 0, 0, 1, {}};
+  Phase all{0, in.height, in.width, 0, 0, 1, {}};
   for (int64_t k = 0; k < side * side; k++) {
     all.taps.at[k] = (k / side - side / 2) * in.row() + (k % side - side / 2) * in.channels;
     all.taps.weight[k] = k;
@@ -140,13 +148,14 @@ std::vector<Phase> same_size(const Plane<T>& in, int64_t side) {
   return {all};
 }
 
-// out[2i + ky, 2j + kx] += x[i, j] w[ky, kx]: output rows of even number see ky 0 of row i and ky 2 of row i - 1.
+// out[2i + ky, 2j + kx] += x[i, j] w[ky, kx]: output rows of even number see ky 0 of row i and ky 2 of row i - 1. Only
+// rows `from` to `to` of the output are wanted.
 template <class T>
-std::vector<Phase> twice_the_size(const Plane<T>& in) {
+std::vector<Phase> twice_the_size(const Plane<T>& in, int64_t from, int64_t to) {
   std::vector<Phase> phases;
   for (int64_t odd = 0; odd < 4; odd++) {
-    int64_t y = odd / 2, x = odd % 2;
-    Phase phase{in.height + 1 - y, in.width + 1 - x, y, x, 2, {}};
+    int64_t y = odd / 2, x = odd % 2, top = (from - y + 1) / 2;
+    Phase phase{top, (to - y + 1) / 2 - top, in.width + 1 - x, y, x, 2, {}};
     for (int64_t ky = y; ky < 3; ky += 2) {
       for (int64_t kx = x; kx < 3; kx += 2) {
         phase.taps.at[phase.taps.count] = -(ky / 2) * in.row() - (kx / 2) * in.channels;
@@ -158,33 +167,33 @@ std::vector<Phase> twice_the_size(const Plane<T>& in) {
   return phases;
 }
 
-// Four taps down and across a plane that is one pixel wider than twice the size, then the finish. A stretch of the row
-// stays in the nearest cache while vector after vector of channels slides over it.
+// Four taps down and across `in`, which is one pixel wider than `out` and holds what rows `from` to `to` of it need, one
+// row above them and two below; then the finish. A stretch of the row stays in the nearest cache while vector after
+// vector of channels slides over it.
 template <class T>
-void filter(const Plane<T>& in, const Plane<T>& out, const float* f, const Finishing& finishing) {
+void filter(const Plane<T>& in, const Plane<T>& out, int64_t from, int64_t to, const float* f,
+            const Finishing& finishing) {
   constexpr int64_t STRETCH = 32;
   const float f0 = f[0], f1 = f[1], f2 = f[2], f3 = f[3];
-  torch::stable::parallel_for(0, out.images * out.height, 1, [&](int64_t begin, int64_t end) {
+  torch::stable::parallel_for(0, out.images * (to - from), 1, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; task++) {
-      int64_t n = task / out.height, y = task % out.height, row = in.row(), step = in.channels;
+      int64_t n = task / (to - from), i = task % (to - from), y = from + i, row = in.row(), step = in.channels;
       const float* noise = finishing.noise_row(n, y);
       for (int64_t left = 0; left < out.width; left += STRETCH) {
         int64_t count = std::min(STRETCH, out.width - left);
-        const T* ahead = in.at(n, y + 3, left - 1);  // the row that the next row of the result needs too
-        for (int64_t i = 0; y + 3 <= in.height && i < count * step; i += 64 / sizeof(T)) __builtin_prefetch(ahead + i);
         for (int64_t o = 0; o < out.channels; o += LANE) {
           Finish finish = finishing.at(n, o);
-          const T* p = in.at(n, y - 1, left - 1) + o;
+          const T* p = in.at(n, i, left - 1) + o;
           auto column = [&]() {
             floats v = load(p) * f3 + load(p + row) * f2 + load(p + 2 * row) * f1 + load(p + 3 * row) * f0;
             p += step;
             return v;
           };
           floats a = column(), b = column(), c = column();
-          T* to = out.at(n, y, left) + o;
-          for (int64_t x = 0; x < count; x++, to += step) {
+          T* pixel = out.at(n, y, left) + o;
+          for (int64_t x = 0; x < count; x++, pixel += step) {
             floats d = column();
-            store(to, finish(a * f3 + b * f2 + c * f1 + d * f0, noise ? noise[left + x] : 0));
+            store(pixel, finish(a * f3 + b * f2 + c * f1 + d * f0, noise ? noise[left + x] : 0));
             a = b, b = c, c = d;
           }
         }
@@ -242,7 +251,7 @@ std::vector<float> demodulation(const float* energy, const float* styles, int64_
   return out;
 }
 
-// Room in the caller's workspace, which grows to what is asked for and is kept from call to call.
+// Room in the caller's workspace, of the size that `room_for` says.
 template <class T>
 struct Room {
   T* next;
@@ -262,6 +271,20 @@ Weight shape_of(const Tensor& weight) { return {weight.size(0), weight.size(1), 
 template <class T>
 bool folds(const Plane<T>& in, const Weight& shape) {
   return in.height * in.width > shape.taps * shape.out;
+}
+
+// Rows of the result that are convolved and filtered at a time; an even number.
+template <class T>
+int64_t wide_rows(const Plane<T>& in, const Weight& shape) {
+  int64_t bytes = in.images * (2 * in.width + 3) * shape.out * (int64_t)sizeof(T);
+  return std::min(2 * in.height, std::max<int64_t>(WIDE_BYTES / std::max<int64_t>(bytes, 1), 32) / 2 * 2);
+}
+
+template <class T>
+int64_t room_for(const Plane<T>& in, const Weight& shape, bool up) {
+  int64_t scaled = in.images * (folds(in, shape) ? shape.numel() : in.image());
+  int64_t wide = up ? in.images * (wide_rows<T>(in, shape) + 5) * (2 * in.width + 3) * shape.out : 0;
+  return scaled + wide + 128;
 }
 
 template <class T>
@@ -305,16 +328,23 @@ void run_layer(const Tensor& x, const Tensor& weight, const Tensor& energy, cons
     });
     return;
   }
-  Plane<T> wide_plane{nullptr, in.images, 2 * in.height + 1, 2 * in.width + 1, shape.out};
-  wide_plane.data = room.take(in.images * wide_plane.image());
-  clear_border(wide_plane);
-  convolve<T>(in, shape, w, weights_image, twice_the_size(in), [&](const Strip& strip) {
-    T* p = wide_plane.at(strip.n, strip.y, strip.x) + strip.channel;
-    for (int64_t j = 0; j < strip.pixels; j++, p += strip.step * shape.out) {
-      for (int64_t i = 0; i < strip.width; i += LANE) store(p + i, strip.at(j, i));
-    }
-  });
-  filter(wide_plane, to, read<float>(*f), finishing);
+  // The plane of twice the size exists a band at a time, which stays in the caches until it is filtered. Its first row is
+  // the one above the band: a row of the border at the top, and two more than the result has at the bottom.
+  int64_t rows = wide_rows<T>(in, shape);
+  Plane<T> wide{nullptr, in.images, rows + 3, 2 * in.width + 1, shape.out};
+  wide.data = room.take(in.images * wide.image());
+  for (int64_t top = 0; top < to.height; top += rows) {
+    int64_t bottom = std::min(top + rows, to.height), from = std::max<int64_t>(top - 1, 0);
+    int64_t until = std::min(bottom + 2, 2 * in.height + 1);
+    if (top == 0 || bottom == to.height) clear(wide);
+    convolve<T>(in, shape, w, weights_image, twice_the_size(in, from, until), [&](const Strip& strip) {
+      T* p = wide.at(strip.n, strip.y - top + 1, strip.x) + strip.channel;
+      for (int64_t j = 0; j < strip.pixels; j++, p += strip.step * shape.out) {
+        for (int64_t i = 0; i < strip.width; i += LANE) store(p + i, strip.at(j, i));
+      }
+    });
+    filter(wide, to, top, bottom, read<float>(*f), finishing);
+  }
 }
 
 template <class T>
@@ -399,6 +429,12 @@ void synthesis_layer(Tensor x, Tensor weight, Tensor energy, Tensor styles, std:
   });
 }
 
+int64_t synthesis_room(Tensor x, Tensor weight, bool up) {
+  int64_t room = 0;
+  by_precision(x, [&](auto kind) { room = room_for(plane_of<decltype(kind)>(x), shape_of(weight), up); });
+  return room;
+}
+
 void synthesis_rgb(Tensor x, Tensor weight, Tensor styles, Tensor bias, std::optional<Tensor> image, double clamp,
                    Tensor workspace, Tensor out) {
   check_plane("x", x);
@@ -414,6 +450,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(histoxplain, m) {
   m.def(
       "synthesis_layer(Tensor x, Tensor weight, Tensor energy, Tensor styles, Tensor? noise, Tensor bias, Tensor? f, "
       "float alpha, float gain, float clamp, Tensor(a!) workspace, Tensor(b!) out) -> ()");
+  m.def("synthesis_room(Tensor x, Tensor weight, bool up) -> int");
   m.def(
       "synthesis_rgb(Tensor x, Tensor weight, Tensor styles, Tensor bias, Tensor? image, float clamp, "
       "Tensor(a!) workspace, Tensor(b!) out) -> ()");
@@ -422,6 +459,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(histoxplain, m) {
 STABLE_TORCH_LIBRARY_IMPL(histoxplain, CPU, m) {
   m.impl("pack_weight", TORCH_BOX(&pack_weight));
   m.impl("synthesis_layer", TORCH_BOX(&synthesis_layer));
+  m.impl("synthesis_room", TORCH_BOX(&synthesis_room));
   m.impl("synthesis_rgb", TORCH_BOX(&synthesis_rgb));
 }
 

@@ -1,0 +1,91 @@
+"""The packed layers against the ops that say what they compute, at sizes where work is divided in every way."""
+
+import pytest
+import torch
+
+from histoxplain.ops import bias_act, modulated_conv2d, packed, setup_filter
+
+
+@pytest.fixture(autouse=True)
+def _native():
+    if not packed.load():
+        pytest.skip("no compiler: there are no native kernels")
+
+
+def both(images, into, out, side, up, dtype, rng, clamp=-1.0):
+    """A layer as it is packed, and as ops compute it in float64."""
+    x = torch.randn(images, into, *side, generator=rng).to(dtype)
+    w, b = torch.randn(out, into, 3, 3, generator=rng), torch.randn(out, generator=rng)
+    s = torch.randn(images, into, generator=rng) + 1
+    f = setup_filter([1, 2, 4, 3])
+    noise = torch.randn(images, side[0] * up, side[1] * up, generator=rng)
+    planes = packed.bordered(x, dtype)
+    weight = packed.pack_weight(w, dtype)
+    energy = packed.fill(packed.fill(w.square().sum([2, 3])).T).T.contiguous()
+    got = torch.full((images, side[0] * up + 2, side[1] * up + 2, packed.filled(out)), torch.nan, dtype=dtype)
+    workspace = torch.full((packed.room(planes, weight, up),), torch.nan, dtype=dtype)
+    taps = packed.separate(f) * 2 if up == 2 else None
+    packed.synthesis_layer(
+        planes, weight, energy, packed.fill(s), noise, packed.fill(b), taps, 0.2, 2.0, clamp, workspace, got
+    )
+    x, w, s, b = (t.double() for t in (x, w, s, b))
+    expected = modulated_conv2d(x, w, s, noise[:, None].double(), up, 1, 1, f, flip_weight=up == 1)
+    return got, bias_act(expected, b, act="lrelu", gain=2, clamp=None if clamp < 0 else clamp)
+
+
+SIZES = [
+    (1, 16, 16, (4, 4), 1),
+    (3, 24, 40, (8, 8), 1),
+    (2, 48, 33, (5, 29), 1),
+    (2, 20, 12, (32, 32), 1),
+    (1, 256, 48, (40, 37), 1),
+    (1, 16, 16, (4, 4), 2),
+    (3, 24, 40, (8, 8), 2),
+    (2, 20, 12, (7, 33), 2),
+    (1, 40, 64, (96, 96), 2),
+    (5, 16, 32, (70, 64), 2),
+]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_a_layer_computes_what_the_ops_do(size, dtype, rng):
+    _, _, out, (height, width), up = size
+    got, expected = both(*size, dtype, rng)
+    inside = got[:, 1:-1, 1:-1, :out].permute(0, 3, 1, 2).double()
+    # float32 rounds sums of thousands of products; bfloat16 rounds weights, products with styles and the result
+    tolerance = 5e-5 if dtype == torch.float32 else 0.03
+    torch.testing.assert_close(inside, expected, atol=tolerance, rtol=tolerance)
+    border = got.clone()
+    border[:, 1:-1, 1:-1] = 0
+    assert not border.isnan().any()
+    assert not border.any()
+    assert inside.shape[2:] == (height * up, width * up)
+
+
+def test_a_clamp_limits(rng):
+    got, expected = both(1, 16, 16, (8, 8), 1, torch.float32, rng, clamp=0.5)
+    torch.testing.assert_close(got[:, 1:-1, 1:-1].permute(0, 3, 1, 2).double(), expected, atol=1e-5, rtol=1e-5)
+    assert got.abs().max() == 0.5
+
+
+@pytest.mark.parametrize("colours", [1, 3, 20])
+@pytest.mark.parametrize("below", [True, False])
+def test_colours_are_the_sum_of_channels_and_of_the_image_below(colours, below, rng):
+    x, w = torch.randn(2, 24, 9, 30, generator=rng), torch.randn(colours, 24, 1, 1, generator=rng)
+    s, b = torch.randn(2, 24, generator=rng), torch.randn(colours, generator=rng)
+    image = torch.randn(2, colours, 9, 30, generator=rng) if below else None
+    planes, weight = packed.bordered(x, torch.float32), packed.pack_weight(w, torch.float32)
+    got, workspace = torch.empty(2, colours, 9, 30), torch.empty(packed.room(planes, weight))
+    packed.synthesis_rgb(planes, weight, packed.fill(s), packed.fill(b), image, 2.0, workspace, got)
+    expected = (torch.einsum("nchw,nc,kc->nkhw", x, s, w[:, :, 0, 0]) + b[:, None, None]).clamp(-2, 2)
+    torch.testing.assert_close(got, expected + (image if below else 0), atol=1e-5, rtol=1e-5)
+
+
+def test_a_small_workspace_is_refused(rng):
+    planes = packed.bordered(torch.randn(1, 16, 8, 8, generator=rng), torch.float32)
+    weight = packed.pack_weight(torch.randn(3, 16, 1, 1, generator=rng), torch.float32)
+    with pytest.raises(RuntimeError, match="`workspace` is too small"):
+        packed.synthesis_rgb(
+            planes, weight, torch.ones(1, 16), torch.zeros(16), None, -1, torch.empty(8), torch.empty(1, 3, 8, 8)
+        )
