@@ -171,6 +171,7 @@ Tensor convolution_weight_gradient(Tensor x, Tensor dy, std::vector<int64_t> ker
   dy = torch::stable::contiguous(torch::stable::to(dy, x.scalar_type()), MemoryFormat::ChannelsLast);
   auto type = compute_type(x.scalar_type());
   auto dw = torch::stable::empty({dy.size(1), x.size(1), kernel[0], kernel[1]}, type, std::nullopt, x.device());
+  if (x.numel() == 0 || dy.numel() == 0) return torch::stable::fill_(dw, 0);
   by_type(x.scalar_type(), [&](auto element) { weight_gradient<decltype(element)>(x, dy, dw, stride, padding); });
   return dw;
 }
