@@ -46,7 +46,7 @@ def bias_act(
     check(x.is_floating_point(), "x", "be floating point", x.dtype)
     check(clamp is None or clamp >= 0, "clamp", "be at least 0", clamp)
     if b is not None:
-        check(b.shape == x.shape[dim : dim + 1], "b", f"have shape ({x.shape[dim]},)", tuple(b.shape))
+        check(b.shape == (x.shape[dim],), "b", f"have shape ({x.shape[dim]},)", tuple(b.shape))
     alpha = ACTIVATIONS[act].alpha if alpha is None else alpha
     gain = ACTIVATIONS[act].gain if gain is None else gain
     clamp = -1.0 if clamp is None else clamp
@@ -81,7 +81,7 @@ def _gradients(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
     (ref, b), dim = ctx.saved_tensors, ctx.settings[0]
     dx = _backward(dy, ref if b is None else ref + along(b, ref, dim), *ctx.settings)
     axes = [axis for axis in range(dx.ndim) if axis != dim % dx.ndim]
-    db = dx.sum(axes, dtype=ctx.bias_type) if ctx.needs_input_grad[1] else None
+    db = (dx.sum(axes, dtype=ctx.bias_type) if axes else dx.to(ctx.bias_type)) if ctx.needs_input_grad[1] else None
     return dx, db, None, None, None, None, None
 
 
