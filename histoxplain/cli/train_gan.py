@@ -20,6 +20,7 @@ from histoxplain.train.config_gan import GANConfig
 from histoxplain.train.presets import Preset, preset
 
 CHECKPOINTS = (".safetensors", ".pkl", ".pickle", ".pt", ".pth")
+DATA = (".lmdb", ".zip", ".npz")
 ADA_KIMG = 100
 """Of a training that starts from another: its augmentation finds its strength sooner."""
 
@@ -93,5 +94,7 @@ def started_from(arguments: Sequence[str]) -> list[str]:
 
 
 def is_checkpoint(word: str) -> bool:
-    """Whether a word names a file of networks, or the folder of a training."""
-    return Path(word).suffix.lower() in CHECKPOINTS or (Path(word) / "generator.safetensors").is_file()
+    """Whether a word names a file of networks, or the folder of a training, or nothing that could be data instead."""
+    path = Path(word)
+    mistyped = not word.startswith("-") and not path.exists() and path.suffix.lower() not in DATA
+    return path.suffix.lower() in CHECKPOINTS or (path / "generator.safetensors").is_file() or mistyped

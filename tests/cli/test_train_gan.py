@@ -83,7 +83,8 @@ def test_a_file_that_is_no_checkpoint_is_one_line(asked, refused, tmp_path):
     (tmp_path / "page.pkl").write_text("<html>")
     said = refused("train", "gan", "d.lmdb", "--out", tmp_path / "run", "--resume", tmp_path / "page.pkl")
     assert "web page" in said
-    assert "`start_from` must be an existing file" in refused(
-        "train", "gan", "d.lmdb", "--out", tmp_path / "run", "--resume", tmp_path / "none.pkl"
-    )
+    for missing in ("none.pkl", "none"):
+        assert "`start_from` must be an existing file" in refused(
+            "train", "gan", "d.lmdb", "--out", tmp_path / "run", "--resume", tmp_path / missing
+        )
     assert not asked
