@@ -20,7 +20,6 @@ from histoxplain.train.config_gan import GANConfig
 from histoxplain.train.presets import Preset, preset
 
 CHECKPOINTS = (".safetensors", ".pkl", ".pickle", ".pt", ".pth")
-DATA = (".lmdb", ".zip", ".npz")
 ADA_KIMG = 100
 """Of a training that starts from another: its augmentation finds its strength sooner."""
 
@@ -85,16 +84,17 @@ def started_from(arguments: Sequence[str]) -> list[str]:
         ['DATA', '--out', 'RUN', '--start-from', 'ffhq.pkl']
         >>> started_from(["--resume", "DATA", "--out", "RUN"])
         ['--resume', 'DATA', '--out', 'RUN']
+
+    Where DATA stands first, whatever does not exist after --resume is a mistyped checkpoint, and no second DATA.
     """
     words = [word for part in arguments for word in (part.split("=", 1) if part.startswith("--resume=") else [part])]
     for word, following in zip(range(len(words)), words[1:]):
-        if words[word] == "--resume" and is_checkpoint(following):
+        missing = not words[0].startswith("-") and not following.startswith("-") and not Path(following).exists()
+        if words[word] == "--resume" and (missing or is_checkpoint(following)):
             words[word] = "--start-from"
     return words
 
 
 def is_checkpoint(word: str) -> bool:
-    """Whether a word names a file of networks, or the folder of a training, or nothing that could be data instead."""
-    path = Path(word)
-    mistyped = not word.startswith("-") and not path.exists() and path.suffix.lower() not in DATA
-    return path.suffix.lower() in CHECKPOINTS or (path / "generator.safetensors").is_file() or mistyped
+    """Whether a word names a file of networks, or the folder of a training."""
+    return Path(word).suffix.lower() in CHECKPOINTS or (Path(word) / "generator.safetensors").is_file()
