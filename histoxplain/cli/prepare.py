@@ -81,8 +81,6 @@ def describe(report: Report) -> str:
     lines += [f"  terms: {report.terms}"] if report.terms else []
     lines += [f"  note: {note}" for note in report.notes]
     count = len(report.skipped)
-    left_out = (
-        f"{count} {'file' if count == 1 else 'files'} left out, named with the reason" if count else "all this is"
-    )
-    lines.append(f"  {left_out} in {report.destination}.report.json")
+    names = f"names {'it and why' if count == 1 else 'each and why'}" if count else "says all this"
+    lines.append(f"  {count} file{'s' * (count != 1)} left out; {report.destination}.report.json {names}")
     return "\n".join(lines)
