@@ -120,6 +120,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         run(*find_verb(arguments))
     except SystemExit as request:
+        if request.code:
+            let_the_first_speak()
         return request.code if isinstance(request.code, int) else 2 if request.code else 0
     except KeyboardInterrupt:
         return complain("interrupted", 130)
@@ -135,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def complain(message: str, code: int) -> int:
     """Say one line on stderr; returns `code`."""
-    who = f"process {rank()}: " if world() > 1 else ""
+    who = f"process {rank()}: " if rank() > 0 else ""
     print(f"histoxplain: {who}{'error: ' if code in (1, 2) else ''}{message}", file=sys.stderr)
     return code
 
