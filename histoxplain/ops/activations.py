@@ -76,9 +76,13 @@ def response(x: Tensor, act: str, alpha: float, gain: float, clamp: float) -> Te
     return x if clamp < 0 else x.clamp(-clamp, clamp)
 
 
-def slope(ref: Tensor, act: str, alpha: float, gain: float, clamp: float) -> Tensor:
-    """The derivative of `response` as a function of its result, or for swish of its input."""
-    return unclamped(ACTIVATIONS[act].slope(argument(ref, act, gain), alpha) * gain, ref, act, gain, clamp)
+def slope(ref: Tensor, act: str, alpha: float, gain: float, clamp: float, dtype: torch.dtype | None = None) -> Tensor:
+    """The derivative of `response` as a function of its result, or for swish of its input, in `dtype` or its own.
+
+    Whether the clamp acted is asked in the type of `ref`: what was clamped to 181.02 is 181 in bfloat16.
+    """
+    values = ACTIVATIONS[act].slope(argument(ref.to(dtype or ref.dtype), act, gain), alpha) * gain
+    return unclamped(values, ref, act, gain, clamp)
 
 
 def argument(ref: Tensor, act: str, gain: float) -> Tensor:

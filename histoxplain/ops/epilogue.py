@@ -116,7 +116,7 @@ def _reference_backward(
     clamp: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     kind = compute_type(y)
-    g = dy.to(kind) * slope(y.to(kind), act, alpha, gain, clamp)
+    g = dy.to(kind) * slope(y, act, alpha, gain, clamp, kind)
     nothing = g.new_empty(0)
     return (
         _scaled(g, scale).to(y.dtype).contiguous(memory_format=layout(y)),

@@ -71,6 +71,14 @@ S slope_of(Act act, S y) {
   }
 }
 
+// As T holds it: what was clamped to 181.02 is 181 in bfloat16.
+template <class T>
+scalar_of<T> held(scalar_of<T> value) {
+  T stored[1];
+  store(stored, splat<vector_of<T>>(value), 1);
+  return load(stored, 1)[0];
+}
+
 // Of a vector. ACT is the activation if it is piecewise linear; every other one passes as Act::swish, and `a` names it.
 template <Act ACT, class T>
 struct Applied {
@@ -78,7 +86,7 @@ struct Applied {
   using S = scalar_of<T>;
 
   explicit Applied(const Activation& activation)
-      : a(activation), alpha(S(a.alpha)), gain(S(a.gain)), clamp(S(a.clamp)) {}
+      : a(activation), alpha(S(a.alpha)), gain(S(a.gain)), clamp(S(a.clamp)), reached(held<T>(clamp)) {}
 
   V forward(V x) const {
     if constexpr (ACT == Act::relu) {
@@ -110,12 +118,13 @@ struct Applied {
         for (int64_t i = 0; i < LANES<T>; i++) ref[i] = gain * value_of<S>(Act::swish, ref[i], alpha);
       }
     }
-    if (clamp >= 0) slope = ref > -clamp && ref < clamp ? slope : V{};
+    S end = ACT == Act::swish && a.act == Act::swish ? clamp : reached;
+    if (clamp >= 0) slope = ref > -end && ref < end ? slope : V{};
     return dy * slope;
   }
 
   Activation a;
-  S alpha, gain, clamp;
+  S alpha, gain, clamp, reached;
 };
 
 // Calls f with the applied activation of element type T, compiled for its kind.

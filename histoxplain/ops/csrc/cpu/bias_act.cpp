@@ -103,6 +103,7 @@ Tensor bias_act(Tensor x, std::optional<Tensor> b, int64_t dim, std::string act,
 Tensor bias_act_backward(Tensor dy, Tensor ref, int64_t dim, std::string act, double alpha, double gain,
                          double clamp) {
   if (dy.scalar_type() == ScalarType::Half) {
+    if (act != "swish") clamp = held_as_half(clamp);
     auto wide = torch::stable::to(ref, ScalarType::Float);
     return through_float(dy, [&](Tensor d) { return bias_act_backward(d, wide, dim, act, alpha, gain, clamp); });
   }

@@ -231,7 +231,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> epilogue_backward(Tensor dy, Tensor x
                                                              double gain, double clamp) {
   if (y.scalar_type() == ScalarType::Half) {
     auto wide = [](const Tensor& t) { return torch::stable::to(t, ScalarType::Float); };
-    auto all = epilogue_backward(wide(dy), wide(x), wide(y), scale, wanted, act, alpha, gain, clamp);
+    auto all = epilogue_backward(wide(dy), wide(x), wide(y), scale, wanted, act, alpha, gain, held_as_half(clamp));
     std::get<0>(all) = torch::stable::to(std::get<0>(all), ScalarType::Half);
     return all;
   }

@@ -5,6 +5,7 @@
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/core/ScalarType.h>
+#include <torch/headeronly/util/Half.h>
 
 #include <algorithm>
 #include <optional>
@@ -84,5 +85,8 @@ template <class F>
 Tensor through_float(const Tensor& x, F&& f) {
   return torch::stable::to(f(torch::stable::to(x, ScalarType::Float)), ScalarType::Half);
 }
+
+// A clamp as a result in float16 shows it.
+inline double held_as_half(double clamp) { return float(torch::headeronly::Half(float(clamp))); }
 
 }  // namespace histoxplain
