@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import configparser
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
+from setuptools import Distribution
 
 PACKAGE = Path(__file__).parents[2] / "histoxplain"
 MACHINE_PATH = re.compile(rb"(?<![\w.:/~-])(?:/(?:root|work|home|Users|tmp|opt)/|C:\\+Users\\)\w[\w./-]*")
@@ -18,12 +18,15 @@ def test_every_folder_is_a_package():
     assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
 
 
-def test_every_data_file_is_packaged(root):
-    config = configparser.ConfigParser()
-    config.read(root / "setup.cfg")
-    patterns = [pattern.strip() for pattern in config["options.package_data"]["*"].split(",")]
-    files = [path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
-    assert [path for path in files if not any(path.match(pattern) for pattern in patterns)] == []
+def test_every_data_file_is_packaged(root, monkeypatch):
+    monkeypatch.chdir(root)
+    distribution = Distribution({"script_name": "setup.py"})
+    distribution.parse_config_files()
+    build = distribution.get_command_obj("build_py")
+    build.ensure_finalized()
+    packaged = {Path(folder, name) for _, folder, _, names in build.data_files for name in names}
+    files = {path.relative_to(root) for path in PACKAGE.rglob("*") if path.is_file()}
+    assert {path for path in files if path.suffix not in (".py", ".pyc")} - packaged == set()
 
 
 @pytest.fixture(scope="module")
