@@ -13,6 +13,10 @@
 
 namespace histoxplain {
 
+static_assert(quotient((int64_t{1} << 40) + 5, 7) == ((int64_t{1} << 40) + 5) / 7);
+static_assert(quotient((int64_t{1} << 32) - 1, 3) == ((int64_t{1} << 32) - 1) / 3);
+static_assert(quotient(5, int64_t{1} << 33) == 0);
+
 template <class F>
 void in_scrambled_order(int64_t count, const F& visit) {
   if (count == 0) return;

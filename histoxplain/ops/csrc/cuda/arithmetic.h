@@ -1,4 +1,4 @@
-// What one element goes through, as functions that run on a GPU and, compiled as plain C++, in the tests of any machine.
+// What one element goes through, as functions that run on a GPU and, compiled as plain C++, in the tests anywhere.
 #pragma once
 
 #include <torch/headeronly/macros/Macros.h>
@@ -43,8 +43,15 @@ C10_HOST_DEVICE inline Pack<T, V> repeat(T value) {
 }
 
 /// `n / d` for `0 <= n, 0 < d`; in 32 bits where both fit, which GPUs do several times faster.
-C10_HOST_DEVICE inline int64_t quotient(int64_t n, int64_t d) {
+C10_HOST_DEVICE constexpr int64_t quotient(int64_t n, int64_t d) {
   return (n | d) >> 32 ? n / d : static_cast<int64_t>(static_cast<uint32_t>(n) / static_cast<uint32_t>(d));
+}
+
+/// The remainder of `n / d`, which `n` becomes.
+C10_HOST_DEVICE constexpr int64_t split(int64_t& n, int64_t d) {
+  const int64_t whole = quotient(n, d), rest = n - whole * d;
+  n = whole;
+  return rest;
 }
 
 C10_HOST_DEVICE constexpr int64_t ceil_divide(int64_t n, int64_t d) {

@@ -23,8 +23,8 @@ struct BiasAct {
   }
 
   C10_HOST_DEVICE Pack<A, V> biases(int64_t i) const {
-    const int64_t run = quotient(i, inner);
-    const A* first = b + (run - quotient(run, channels) * channels);
+    int64_t run = quotient(i, inner);
+    const A* first = b + split(run, channels);
     return inner == 1 ? load<V>(first) : repeat<V>(*first);
   }
 };

@@ -3,7 +3,6 @@
 #include "launch.h"
 #include "layout.h"
 
-#include <array>
 #include <tuple>
 #include <vector>
 
@@ -45,8 +44,8 @@ struct Epilogue {
   Response<T, act> response;
 
   C10_HOST_DEVICE void operator()(int64_t group) const {
-    const int64_t line = quotient(group * V, shape.columns), column = group * V - line * shape.columns;
-    const int64_t n = quotient(line, shape.rows), row = line - n * shape.rows;
+    int64_t n = group * V;
+    const int64_t column = split(n, shape.columns), row = split(n, shape.rows);
     Pack<T, V> values = load<V>(x + group * V);
     Pack<A, V> factor = repeat<V>(A(1)), pixel = repeat<V>(A(0)), channel = repeat<V>(A(0));
     if (scale) factor = shape.per_channel<V>(scale + n * shape.channels(), row, column);
@@ -64,7 +63,7 @@ struct Sums {
   A *rows = nullptr, *columns = nullptr;  // (tiles across, N, rows), (tiles down, N, columns)
 };
 
-/// With t = dy * dy/du: dx = t * scale, and the sums of t and t * x over one tile of a matrix.
+/// With t the gradient of the activation's argument: dx = t * scale, and sums of t and t * x over one tile of a matrix.
 ///
 /// A warp walks down the tile row by row, each thread with V columns; what it finds along its columns stays in
 /// registers, and both kinds of sum end in shared memory. A second pass adds up the tiles, so sums do not depend on
@@ -87,17 +86,26 @@ struct EpilogueBackward {
   Response<T, act> response;
   Sums<A> plain, weighted;  // of t, of t * x
 
+  struct Place {
+    int64_t n, down, across;  // the image, and which of its tiles
+  };
+
   C10_HOST_DEVICE int64_t high() const { return ceil_divide(shape.rows, kHeight); }
   C10_HOST_DEVICE int64_t wide() const { return ceil_divide(shape.columns, kWidth); }
 
+  C10_HOST_DEVICE Place place(int64_t tile) const {
+    const int64_t across = split(tile, wide()), down = split(tile, high());
+    return {tile, down, across};
+  }
+
   C10_HOST_DEVICE void gather(int64_t tile, int thread, Shared& shared) const {
+    const Place at = place(tile);
     const int lane = thread % kLanes, warp = thread / kLanes;
-    const int64_t down = quotient(tile, wide()), n = quotient(down, high());
-    const int64_t column = (tile - down * wide()) * kWidth + lane * V, top = (down - n * high()) * kHeight;
+    const int64_t top = at.down * kHeight, column = at.across * kWidth + lane * V;
     Pack<A, V> columns[2] = {};
     for (int k = warp; k < kHeight; k += kWarps) {
       A rows[2] = {};
-      if (top + k < shape.rows && column < shape.columns) visit(n, top + k, column, rows, columns);
+      if (top + k < shape.rows && column < shape.columns) visit(at.n, top + k, column, rows, columns);
       for (int s = 0; s < 2; ++s) shared.row_sums[s][k][lane] = rows[s];
     }
     for (int s = 0; s < 2; ++s) store<V>(&shared.column_sums[s][warp][lane * V], columns[s]);
@@ -120,15 +128,15 @@ struct EpilogueBackward {
   }
 
   C10_HOST_DEVICE void finish(int64_t tile, int thread, const Shared& shared) const {
-    const int64_t down = quotient(tile, wide()), across = tile - down * wide();
-    const int64_t n = quotient(down, high()), left = across * kWidth, top = (down - n * high()) * kHeight;
+    const Place at = place(tile);
+    const int64_t top = at.down * kHeight, left = at.across * kWidth;
     for (int i = thread; i < 2 * kHeight; i += kThreads) {
       const int s = i / kHeight, k = i % kHeight;
       A* const sums = s ? weighted.rows : plain.rows;
       if (!sums || top + k >= shape.rows) continue;
       A sum = 0;
       for (int lane = 0; lane < kLanes; ++lane) sum += shared.row_sums[s][k][lane];
-      sums[(across * shape.images + n) * shape.rows + top + k] = sum;
+      sums[(at.across * shape.images + at.n) * shape.rows + top + k] = sum;
     }
     for (int i = thread; i < 2 * kWidth; i += kThreads) {
       const int s = i / kWidth, k = i % kWidth;
@@ -136,7 +144,7 @@ struct EpilogueBackward {
       if (!sums || left + k >= shape.columns) continue;
       A sum = 0;
       for (int warp = 0; warp < kWarps; ++warp) sum += shared.column_sums[s][warp][k];
-      sums[((down - n * high()) * shape.images + n) * shape.columns + left + k] = sum;
+      sums[(at.down * shape.images + at.n) * shape.columns + left + k] = sum;
     }
   }
 };
@@ -163,8 +171,8 @@ Tensor epilogue(Tensor x, std::optional<Tensor> scale, std::optional<Tensor> noi
     with_activation<3>(act, [&](auto chosen) {
       with_width<T>(wide, [&](auto width) {
         const Response<T, chosen> response(alpha, gain, clamp);
-        const Epilogue<T, width, chosen> body{data<T>(y),     data<T>(x), data<A>(scale), data<A>(noise),
-                                              data<A>(b),     noise_stride, shape, response};
+        const Epilogue<T, width, chosen> body{data<T>(y), data<T>(x),   data<A>(scale), data<A>(noise),
+                                              data<A>(b), noise_stride, shape,          response};
         queue.each(body, x.numel() / width);
       });
     });
@@ -195,9 +203,10 @@ Gradients epilogue_backward(Tensor dy, Tensor x, Tensor y, std::optional<Tensor>
         EpilogueBackward<T, width, chosen> body{data<T>(dx),    data<T>(dy), inputs,   data<T>(y),
                                                 data<A>(scale), shape,       response, {},         {}};
         const auto room = [&](Sums<A>& sums, bool needed, bool per_channel) {
-          if (!needed) return torch::stable::new_empty(y, {0}, compute_type(y));
           const bool rows = per_channel != shape.channels_last;
-          const std::array size{rows ? body.wide() : body.high(), shape.images, rows ? shape.rows : shape.columns};
+          const int64_t size[] = {rows ? body.wide() : body.high(), shape.images, rows ? shape.rows : shape.columns};
+          const int64_t nothing[] = {0};
+          if (!needed) return torch::stable::new_empty(y, nothing, compute_type(y));
           Tensor tiles = torch::stable::new_empty(y, size, compute_type(y));
           (rows ? sums.rows : sums.columns) = data<A>(tiles);
           return tiles;
@@ -209,9 +218,10 @@ Gradients epilogue_backward(Tensor dy, Tensor x, Tensor y, std::optional<Tensor>
       });
     });
   });
-  if (wanted[0]) dscale = torch::stable::sum(dscale, {{0}});
-  if (wanted[1]) dnoise = torch::stable::view(torch::stable::sum(dnoise, {{0}}), {y.size(0), 1, y.size(2), y.size(3)});
-  if (wanted[2]) db = torch::stable::sum(db, {{0, 1}});
+  const int64_t tiles[] = {0}, tiles_and_images[] = {0, 1}, images[] = {y.size(0), 1, y.size(2), y.size(3)};
+  if (wanted[0]) dscale = torch::stable::sum(dscale, tiles);
+  if (wanted[1]) dnoise = torch::stable::view(torch::stable::sum(dnoise, tiles), images);
+  if (wanted[2]) db = torch::stable::sum(db, tiles_and_images);
   return {dx, dscale, dnoise, db};
 }
 

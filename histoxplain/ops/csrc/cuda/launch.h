@@ -3,7 +3,7 @@
 //   each:   `body(i)` for every i < count, in any order.
 //   tiles:  blocks of kThreads share memory; `body.gather(tile, thread, shared)`, a barrier, `body.finish(...)`.
 //
-// Compiled without nvcc, everything but the launch itself is the same: tests/ops/cuda_emulation.h runs the threads in turn.
+// Without nvcc all but the launch itself is the same: tests/ops/cuda_emulation.h runs the threads in turn.
 #pragma once
 
 #include "arithmetic.h"
@@ -25,6 +25,7 @@ C10_HOST_DEVICE inline void stride_through(const Body& body, int64_t first, int6
 #endif
 #include <cuda_runtime.h>
 #include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/macros.h>
 #include <torch/csrc/stable/tensor.h>
 
 #define HISTOXPLAIN_KERNELS(m) STABLE_TORCH_LIBRARY_IMPL(histoxplain, CUDA, m)

@@ -104,7 +104,7 @@ void with_activation(const std::string& name, const F& run) {
   }
 }
 
-/// Calls `run(V)` for the number of elements that a thread takes at once: those of 16 bytes, or 1 where they do not fit.
+/// Calls `run(V)` for the number of elements that a thread takes at once: those of 16 bytes where they fit, else 1.
 template <class T, class F>
 void with_width(bool wide, const F& run) {
   if (wide)

@@ -38,13 +38,6 @@ struct Images {
   }
 };
 
-/// The remainder of `n / d`, which `n` becomes.
-C10_HOST_DEVICE inline int64_t split(int64_t& n, int64_t d) {
-  const int64_t whole = quotient(n, d), rest = n - whole * d;
-  n = whole;
-  return rest;
-}
-
 /// One sample of the result a call, with any factors and any filter (rows.taps, columns.taps).
 template <class T>
 struct Resample {
@@ -197,9 +190,9 @@ Tensor resample(const Queue& queue, const Tensor& x, const Tensor& f, Axis rows,
   using A = Compute<T>;
   const bool channels_last = is_channels_last(x);
   Tensor y = empty_images(x, rows.out, columns.out, channels_last);
-  queue.each(Resample<T>{Images<const T>(x), data<T>(y), data<A>(f), rows, columns, x.size(1), channels_last, flip,
-                         A(gain)},
-             y.numel());
+  const Images<const T> from(x);
+  const Resample<T> body{from, data<T>(y), data<A>(f), rows, columns, x.size(1), channels_last, flip, A(gain)};
+  queue.each(body, y.numel());
   return y;
 }
 
@@ -211,8 +204,11 @@ Tensor resample_by_tiles(const Queue& queue, const Tensor& x, const Tensor& f, A
   Tensor y = empty_images(x, rows.out, columns.out, channels_last);
   const bool wide = channels_last && x.size(1) % kWidth<T> == 0 && aligned(data<T>(x), data<T>(y));
   with_width<T>(wide, [&](auto width) {
-    const ResampleTile<T, UP, DOWN, width> body{Images<const T>(x), Images<T>(y), data<A>(f),   f.dim() == 1, flip,
-                                                A(gain),            rows,         columns, x.size(1) / width};
+    const Images<const T> from(x);
+    const Images<T> to(y);
+    const bool separable = f.dim() == 1;
+    const ResampleTile<T, UP, DOWN, width> body{from, to,   data<A>(f), separable,        flip, A(gain),
+                                                rows, columns, x.size(1) / width};
     queue.tiles(body, x.size(0) * body.deep() * body.high() * body.wide());
   });
   return y;
