@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.library import Library, register_autograd, register_fake
 
 from histoxplain.ops import _native
@@ -52,7 +53,11 @@ def define(
         register_autograd(f"{NAMESPACE}::{name}", backward, setup_context=save, lib=_library)
 
     def call(*arguments: Any) -> Any:
-        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        if torch.compiler.is_compiling():
+            return op(*arguments)
+        if transforms_are_active():
+            return reference(*arguments)
+        if torch.is_grad_enabled():
             return op(*arguments)
         with torch._C._AutoDispatchBelowAutograd():  # nothing to record: spare the way through Python's autograd
             return op(*arguments)
@@ -101,8 +106,15 @@ def has_kernel(name: str, kind: str) -> bool:
     return kind in KEYS and torch._C._dispatch_has_kernel_for_dispatch_key(f"{NAMESPACE}::{name}", KEYS[kind])
 
 
+def transforms_are_active() -> bool:
+    """Whether `torch.func` or forward-mode differentiation is at work: they see through torch's own functions only."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+
+
 def layout(x: Tensor) -> torch.memory_format:
     """What the result of an op looks like in memory: channels last if `x` is, else contiguous."""
+    if transforms_are_active():  # under which a tensor does not tell
+        return torch.contiguous_format
     last = x.ndim == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
     return torch.channels_last if last else torch.contiguous_format
 

@@ -246,6 +246,20 @@ def test_inductor_computes_the_same(rng):
         torch.testing.assert_close(torch.compile(run, fullgraph=True)(x), run(x))
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")
+def test_function_transforms_see_through(kernels, rng):
+    """Of the same directional derivative: backwards, forwards, and for each image of a batch at once."""
+    x, direction = torch.randn(2, 2, 3, 8, 8, generator=rng, dtype=torch.float64)
+    wide = lambda x: layer(x.float()).double().square().sum()  # noqa: E731
+    (gradient,) = torch.autograd.grad(wide(x.requires_grad_()), x)
+    x = x.detach()
+    expected = (gradient * direction).sum()
+    _, forwards = torch.func.jvp(wide, (x,), (direction,))
+    torch.testing.assert_close(forwards, expected, rtol=1e-4, atol=1e-4)
+    each = torch.func.vmap(torch.func.grad(lambda image: wide(image[None])))(x)
+    torch.testing.assert_close((each * direction).sum(), expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("function", [ops.bias_act, ops.epilogue])
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 def test_what_was_clamped_has_no_gradient(function, dtype, kernels, device):
