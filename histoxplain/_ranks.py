@@ -100,7 +100,7 @@ def answering() -> Iterator[None]:
     except (RankError, torch.OutOfMemoryError):
         raise
     except RuntimeError as error:
-        reason = (str(error).splitlines() or [""])[0]
+        reason = (str(error).splitlines() or [""])[0].partition(". ")[0]
         raise RankError(f"another process of this run ended or does not answer ({reason})") from error
 
 

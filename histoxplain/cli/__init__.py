@@ -124,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             let_the_first_speak()
         return request.code if isinstance(request.code, int) else 2 if request.code else 0
     except KeyboardInterrupt:
-        return complain("interrupted", 130)
+        return complain("interrupted", 130) if rank() == 0 else 130
     except RankError as error:
         return complain(one_line(error), 1)
     except (InputError, ImportError, OSError) as error:
