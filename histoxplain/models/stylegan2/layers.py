@@ -5,9 +5,10 @@ from __future__ import annotations
 from math import sqrt
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from histoxplain.ops import bias_act, conv2d_resample, epilogue, setup_filter
+from histoxplain.ops import conv2d_resample, epilogue, setup_filter
 from histoxplain.ops.modulated_conv2d import modulated_layer
 
 FIR = (1, 3, 3, 1)
@@ -35,7 +36,7 @@ class FullyConnected(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`act(x @ weight.T + bias)`, with both scaled by the equalised learning rate."""
         y = torch.addmm(self.bias * self.bias_gain, x, (self.weight * self.weight_gain).T)
-        return bias_act(y, act=self.act)
+        return y if self.act == "linear" else F.leaky_relu(y, 0.2) * sqrt(2)  # too small for an op of our own
 
 
 class Convolution(nn.Module):
@@ -120,7 +121,8 @@ class ToRGB(nn.Module):
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """`x` `(N, into, H, W)` and `style` `(N, into)` to `(N, channels, H, W)`, float32."""
         x = modulated_layer(x, self.weight, style * self.weight_gain, demodulate=False)
-        return bias_act(x.float(), self.bias, clamp=self.clamp)
+        x = x.float() + self.bias[:, None, None]
+        return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
 
 
 class MinibatchStd(nn.Module):

@@ -66,6 +66,7 @@ class Rows {
         }
       }
     }
+    for (int64_t o = 0; o < x.period; o++) advance.push_back(x.last(o + 1) - x.last(o));
     apart.resize(x.period * picked());
   }
 
@@ -108,30 +109,44 @@ class Rows {
   template <int REACH, int COUNT>
   void slide(T* out) const {
     int64_t c = 0;
+    for (; c + 4 * LANES<T> <= unit; c += 4 * LANES<T>) slide<REACH, COUNT, 4>(out, c);
     for (; c + 2 * LANES<T> <= unit; c += 2 * LANES<T>) slide<REACH, COUNT, 2>(out, c);
     if (c < unit) slide<REACH, COUNT, 1>(out, c);
   }
 
   template <int REACH, int COUNT, int WIDTH>
   void slide(T* out, int64_t c) const {
-    V window[REACH][WIDTH] = {};
-    int64_t reached = x.last(0) - x.reach, phase = 0;
-    for (int64_t o = 0; o < x.out; o++) {
-      for (int64_t last = x.last(o); reached < last;) {
+    constexpr int MOST = COUNT ? COUNT : 1;
+    const T* from[MOST];
+    V by[MOST], window[REACH][WIDTH] = {};
+    for (int k = 0; k < COUNT; k++) from[k] = sources.from[k] + c, by[k] = splat<V>(sources.weight[k]);
+    const int64_t *moves = advance.data(), period = x.period, in = x.in, outs = x.out;
+    std::vector<S> taps(period * REACH);  // of shorter filters, zeros come first
+    for (int64_t i = 0; i < period; i++) {
+      std::copy_n(phases[i].weight.data(), x.reach, &taps[(i + 1) * REACH - x.reach]);
+    }
+    const S* weights = taps.data();
+    int64_t reached = x.last(0) - x.reach, last = x.last(0), phase = 0;
+    for (int64_t o = 0; o < outs; o++) {
+      for (; reached < last;) {
         reached++;
         for (int w = 0; w < WIDTH; w++) {
           for (int m = 0; m + 1 < REACH; m++) window[m][w] = window[m + 1][w];
-          bool inside = reached >= 0 && reached < x.in;
-          window[REACH - 1][w] = inside ? sources.template at<COUNT>(reached * unit + c + w * LANES<T>) : V{};
+          V total{};
+          if (reached >= 0 && reached < in) {
+            int64_t at = reached * unit + w * LANES<T>;
+            if constexpr (COUNT == 0) total = sources.at(at + c);
+            for (int k = 0; k < COUNT; k++) total = multiply_add(load(from[k] + at), by[k], total);
+          }
+          window[REACH - 1][w] = total;
         }
       }
-      const S* weight = phases[phase].weight.data() - (REACH - x.reach);
-      phase = phase + 1 == x.period ? 0 : phase + 1;
+      const S* weight = weights + phase * REACH;
+      last += moves[phase];
+      phase = phase + 1 == period ? 0 : phase + 1;
       for (int w = 0; w < WIDTH; w++) {
         V total{};
-        for (int m = 0; m < REACH; m++) {
-          if (m >= REACH - x.reach) total = multiply_add(window[m][w], splat<V>(weight[m]), total);
-        }
+        for (int m = 0; m < REACH; m++) total = multiply_add(window[m][w], splat<V>(weight[m]), total);
         store(out + o * unit + c + w * LANES<T>, total);
       }
     }
@@ -166,6 +181,7 @@ class Rows {
   const std::vector<Product>& products;
   int64_t unit, wide;
   std::vector<S> sums, apart, row;
+  std::vector<int64_t> advance;  // from the last input of each phase's outputs to the next one's
   std::vector<Terms<S>> phases;
   Terms<T> sources;
 };

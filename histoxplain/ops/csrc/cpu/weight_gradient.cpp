@@ -153,14 +153,15 @@ void weight_gradient(const Tensor& x, const Tensor& dy, const Tensor& dw, int64_
       }
     }
   });
+  S* total = write<S>(dw);
   torch::stable::parallel_for(0, tasks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin * block; i < end * block; i++) {
       int64_t o = i / block / blocks(in, IN) * OUT<T> + i % OUT<T>;
       int64_t channel = i / block % blocks(in, IN) * IN + i / OUT<T> % IN;
       if (o >= out || channel >= in) continue;
-      S total = 0;
-      for (int64_t part = 0; part < parts; part++) total += sums[part * tasks * block + i];
-      write<S>(dw)[(o * in + channel) * taps + i % block / (IN * OUT<T>)] = total;
+      S& to = total[(o * in + channel) * taps + i % block / (IN * OUT<T>)];
+      to = sums[i];
+      for (int64_t part = 1; part < parts; part++) to += sums[part * tasks * block + i];
     }
   });
 }
