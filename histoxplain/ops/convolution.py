@@ -50,12 +50,23 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _gradients(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
     (x, w), (stride, padding, transposed, _) = ctx.saved_tensors, ctx.settings
     dx = dw = None
-    if ctx.needs_input_grad[0]:
+    if _wanted(ctx, 0):
         dx = _back_to(x, dy, w, stride, padding, not transposed)
-    if ctx.needs_input_grad[1]:
+    if _wanted(ctx, 1):
         pair = (dy, x) if transposed else (x, dy)
         dw = _weight_gradient(*pair, w.shape[2:], stride, padding).to(w.dtype)
     return dx, dw, None, None, None, None
+
+
+def _wanted(ctx: Any, position: int) -> bool:
+    """Whether this pass backward asks for the gradient of an input: R1 and path length do not for weights."""
+    node = ctx.next_functions[position][0]
+    if node is None or not ctx.needs_input_grad[position]:
+        return node is not None
+    try:
+        return torch._C._will_engine_execute_node(node)
+    except RuntimeError:  # a leaf whose gradient is what the caller asked for
+        return True
 
 
 def _back_to(x: Tensor, dy: Tensor, w: Tensor, stride: int, padding: int, transposed: bool) -> Tensor:
@@ -84,8 +95,8 @@ def _save_pair(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _gradients_of_weight_gradient(ctx: Any, ddw: Tensor) -> tuple[Tensor | None, ...]:
     (x, dy), (stride, padding) = ctx.saved_tensors, ctx.settings
-    d_x = _back_to(x, dy, ddw, stride, padding, True).to(x.dtype) if ctx.needs_input_grad[0] else None
-    d_dy = _forward(x, ddw, stride, padding, False, (0, 0)).to(dy.dtype) if ctx.needs_input_grad[1] else None
+    d_x = _back_to(x, dy, ddw, stride, padding, True).to(x.dtype) if _wanted(ctx, 0) else None
+    d_dy = _forward(x, ddw, stride, padding, False, (0, 0)).to(dy.dtype) if _wanted(ctx, 1) else None
     return d_x, d_dy, None, None, None
 
 

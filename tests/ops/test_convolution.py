@@ -1,0 +1,55 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from histoxplain.ops.convolution import convolution
+
+
+class Calls(TorchDispatchMode):
+    """The names of all ops that run inside."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, op, types, arguments=(), kwargs=None):
+        self.names.append(op._schema.name)
+        return op(*arguments, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(("stride", "padding"), [(1, 1), (2, 0), (2, 1)])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_gradients_of_two_orders_are_those_of_torch(stride, padding, transposed, rng, kernels):
+    x = torch.randn(2, 3, 8, 9, generator=rng, dtype=torch.float64, requires_grad=True)
+    w = torch.randn(
+        (3, 4, 3, 3) if transposed else (4, 3, 3, 3), generator=rng, dtype=torch.float64, requires_grad=True
+    )
+    theirs = F.conv_transpose2d if transposed else F.conv2d
+    found = []
+    for y in (convolution(x, w, stride, padding, transposed), theirs(x, w, None, stride, padding)):
+        first = torch.autograd.grad(y.square().sum(), (x, w), create_graph=True)
+        second = torch.autograd.grad(sum(gradient.square().sum() for gradient in first), (x, w))
+        found.append((y, *first, *second))
+    for ours, expected in zip(*found, strict=True):
+        torch.testing.assert_close(ours, expected)
+
+
+def test_the_weight_of_bfloat16_images_stays_float32(rng):
+    x, w = torch.randn(2, 3, 6, 6, generator=rng).bfloat16(), torch.randn(4, 3, 3, 3, generator=rng, requires_grad=True)
+    y = convolution(x, w, padding=1)
+    (dw,) = torch.autograd.grad(y.sum(), w)
+    assert (y.dtype, dw.dtype) == (torch.bfloat16, torch.float32)
+    (expected,) = torch.autograd.grad(F.conv2d(x.float(), w, padding=1).sum(), w)
+    torch.testing.assert_close(dw, expected)
+
+
+@pytest.mark.parametrize(("asked", "computed"), [("images", 0), ("weight", 1), ("both", 1)])
+def test_only_what_is_asked_for_is_computed(asked, computed, rng):
+    x = torch.randn(1, 3, 4, 4, generator=rng, requires_grad=True)
+    w = torch.randn(4, 3, 3, 3, generator=rng, requires_grad=True)
+    y = convolution(x, w * 1).sum()
+    with Calls() as calls:
+        torch.autograd.grad(y, {"images": x, "weight": w, "both": (x, w)}[asked], create_graph=True)
+    assert calls.names.count("histoxplain::convolution_weight_gradient") == computed
+    assert calls.names.count("histoxplain::convolution") == (asked != "weight")
