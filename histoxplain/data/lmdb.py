@@ -10,13 +10,13 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import lmdb
 from PIL import Image
 
-from histoxplain._checks import InputError, check, check_power_of_two
-from histoxplain.data.lmdb_writer import LMDBWriter
+from histoxplain._checks import InputError, check
+from histoxplain.data.lmdb_writer import LMDBFormat
 from histoxplain.data.source import Row
 from histoxplain.data.stored import StoredSource
 
@@ -125,26 +125,10 @@ class ImageLMDB(LMDBSource):
         return decode_png(self._read([image_key(self.numbers[index])])[0])
 
 
-class ImageLMDBWriter:
+class ImageLMDBWriter(LMDBFormat):
     """Writes prepared data: the file that `ImageLMDB` reads."""
 
-    channels: int | None = None
     recognises = staticmethod(is_lmdb)
-
-    def __init__(self, path: Path) -> None:
-        self._writer = LMDBWriter(path)
-
-    @staticmethod
-    def check_resolution(resolution: int) -> None:
-        """Generators draw powers of two."""
-        check_power_of_two("resolution", resolution)
-
-    def __enter__(self) -> Self:
-        self._writer.__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._writer.__exit__(*error)
 
     def put_image(self, number: int, png: bytes) -> None:
         """Store one image."""

@@ -8,11 +8,12 @@ import os
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import lmdb
 
 from histoxplain._atomic import replacing
+from histoxplain._checks import check_power_of_two
 
 
 class LMDBWriter:
@@ -90,3 +91,29 @@ def as_os_error(error: lmdb.Error, path: Path) -> OSError:
     full = "No space left" in str(error) or shutil.disk_usage(path.parent).free < LMDBWriter.BATCH
     code = errno.ENOSPC if full else errno.EIO
     return OSError(code, os.strerror(code), str(path))
+
+
+class LMDBFormat:
+    """What the formats that are an LMDB share in writing: it appears whole, and generators can draw its images.
+
+    Args:
+        path: the file of the LMDB.
+    """
+
+    channels: int | None = None
+    """Of the images, where the format takes no others."""
+
+    def __init__(self, path: Path) -> None:
+        self._writer = LMDBWriter(path)
+
+    @staticmethod
+    def check_resolution(resolution: int) -> None:
+        """Generators draw powers of two."""
+        check_power_of_two("resolution", resolution)
+
+    def __enter__(self) -> Self:
+        self._writer.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._writer.__exit__(*error)

@@ -11,15 +11,15 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from PIL import Image
 
-from histoxplain._checks import InputError, check, check_power_of_two
+from histoxplain._checks import InputError, check
 from histoxplain.data.companion import NAME, Companion, complete, describe
 from histoxplain.data.labels import Label, shared_labels, with_labels
 from histoxplain.data.lmdb import LMDBSource, data_file, decode_png
-from histoxplain.data.lmdb_writer import LMDBWriter
+from histoxplain.data.lmdb_writer import LMDBFormat
 from histoxplain.data.source import Row
 
 FIRST_KEY = re.compile(rb"(\d+)-0+")
@@ -91,19 +91,19 @@ class RosinalityLMDB(LMDBSource):
         return self._decode(self.numbers[index])
 
 
-class RosinalityWriter:
+class RosinalityWriter(LMDBFormat):
     """Writes what rosinality's training reads: a folder with `data.mdb`.
 
     Images are RGB, which its programs take for granted, and PNG, which they read as well as JPEG, without its losses.
     """
 
-    channels: int | None = 3
+    channels = 3
     size: ClassVar[int | None] = None
     labelled: ClassVar[bool] = False
 
     def __init__(self, path: Path) -> None:
         self.path, self._made = path, not path.exists()
-        self._writer = LMDBWriter(path / "data.mdb")
+        super().__init__(path / "data.mdb")
         self._resolution = 0
 
     @staticmethod
@@ -111,18 +111,9 @@ class RosinalityWriter:
         """Whether `path` is a folder that may be written to: with an LMDB, or empty."""
         return path.is_dir() and (data_file(path).is_file() or not any(path.iterdir()))
 
-    @staticmethod
-    def check_resolution(resolution: int) -> None:
-        """Its generators draw powers of two."""
-        check_power_of_two("resolution", resolution)
-
-    def __enter__(self) -> Self:
-        self._writer.__enter__()
-        return self
-
     def __exit__(self, *error: Any) -> None:
         try:
-            self._writer.__exit__(*error)
+            super().__exit__(*error)
         finally:
             if self._made:
                 with suppress(OSError):  # there is something in it: all went well

@@ -2,28 +2,8 @@ import pytest
 import torch
 
 from histoxplain._checks import InputError
-from histoxplain.explain import Explanation, Film, change_map
+from histoxplain.explain import Film
 from histoxplain.viz import film_strip, probability_bars, sample_grid, strip
-
-
-@pytest.fixture
-def explanation(rng):
-    images = torch.rand(2, 3, 16, 16, generator=rng) * 2 - 1
-    original = torch.zeros(3, 16, 16)
-    return Explanation(
-        method="latent",
-        case_id="tile-7",
-        original=original,
-        reconstruction=original + 0.1,
-        counterfactuals=images,
-        class_names=("benign", "squamous"),
-        source_class=0,
-        target_class=1,
-        probabilities_before=torch.tensor([0.9, 0.1]),
-        probabilities_after=torch.tensor([[0.25, 0.75], [0.6, 0.4]]),
-        valid=torch.tensor([True, False]),
-        change=change_map(original[None], images),
-    )
 
 
 def texts(figure):

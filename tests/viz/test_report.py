@@ -5,30 +5,15 @@ import pytest
 import torch
 
 from histoxplain._checks import InputError
-from histoxplain.explain import Explanation, Film, change_map
+from histoxplain.explain import Film
 from histoxplain.viz import report_html, write_report
 
 
 @pytest.fixture
-def explanation(rng):
-    original = torch.zeros(3, 16, 16)
-    images = torch.rand(2, 3, 16, 16, generator=rng) * 2 - 1
-    return Explanation(
-        method="latent",
-        case_id="tile <7>",
-        original=original,
-        reconstruction=original + 0.1,
-        counterfactuals=images,
-        class_names=("benign", "squamous & co"),
-        source_class=0,
-        target_class=1,
-        probabilities_before=torch.tensor([0.9, 0.1]),
-        probabilities_after=torch.tensor([[0.25, 0.75], [0.6, 0.4]]),
-        valid=torch.tensor([True, False]),
-        change=change_map(original[None], images),
-        settings={"moves": ["label", "gradient"]},
-        seconds=2.0,
-    )
+def explanation(explanation):
+    """With names that HTML must not take for its own."""
+    names = {"case_id": "tile <7>", "class_names": ("benign", "squamous & co")}
+    return replace(explanation, **names, settings={"moves": ["label", "gradient"]}, seconds=2.0)
 
 
 class Page(HTMLParser):
