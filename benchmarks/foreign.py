@@ -61,7 +61,10 @@ def make(folder, resolution, base, most):
     shape = {"resolution": resolution, "channel_base": base, "channel_max": most}
     networks = {"G_ema": Generator(GeneratorConfig(**shape))}
     if resolution == 256:
-        networks = {"G": Generator(GeneratorConfig(**shape)), "D": Discriminator(DiscriminatorConfig(**shape))} | networks
+        networks = {
+            "G": Generator(GeneratorConfig(**shape)),
+            "D": Discriminator(DiscriminatorConfig(**shape)),
+        } | networks
     write_pickle(folder / "network.pkl", networks)
     torch.save({name: network.state_dict() for name, network in networks.items()}, folder / "plain.pt")
     save_generator(folder / "ours.safetensors", networks["G_ema"])
