@@ -40,15 +40,17 @@ void clear(const Plane<T>& p) {
 
 template <class T>
 void clear_border(const Plane<T>& p) {
-  for (int64_t n = 0; n < p.images; n++) {
-    T* top = p.at(n, -1, -1);
-    std::fill(top, top + p.row(), T{});
-    std::fill(top + p.image() - p.row(), top + p.image(), T{});
-    for (int64_t y = 0; y < p.height; y++) {
-      std::fill(p.at(n, y, -1), p.at(n, y, 0), T{});
-      std::fill(p.at(n, y, p.width), p.at(n, y, p.width + 1), T{});
+  torch::stable::parallel_for(0, p.images, 4, [&](int64_t begin, int64_t end) {
+    for (int64_t n = begin; n < end; n++) {
+      T* top = p.at(n, -1, -1);
+      std::fill(top, top + p.row(), T{});
+      std::fill(top + p.image() - p.row(), top + p.image(), T{});
+      for (int64_t y = 0; y < p.height; y++) {
+        std::fill(p.at(n, y, -1), p.at(n, y, 0), T{});
+        std::fill(p.at(n, y, p.width), p.at(n, y, p.width + 1), T{});
+      }
     }
-  }
+  });
 }
 
 // What happens to sums of products before they are stored, for LANE channels of one image.
@@ -202,17 +204,20 @@ void filter(const Plane<T>& in, const Plane<T>& out, int64_t from, int64_t to, c
   });
 }
 
-// Packed weights times the style of their input channels.
+// Packed weights times the style of their input channels, image by image.
 template <class T>
-void fold(const T* w, const Weight& shape, const float* style, T* out) {
-  torch::stable::parallel_for(0, shape.blocks() * shape.taps, 1, [&](int64_t begin, int64_t end) {
+void fold(const T* w, const Weight& shape, int64_t images, const float* styles, T* out) {
+  int64_t rows = shape.blocks() * shape.taps;
+  torch::stable::parallel_for(0, images * rows, 1, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; task++) {
-      int64_t block = task / shape.taps, wide = shape.width(block);
+      int64_t n = task / rows, block = task % rows / shape.taps, wide = shape.width(block);
       int64_t at = shape.start(block) + task % shape.taps * shape.tap_stride(block);
+      const float* style = styles + n * shape.into;
+      T* to = out + n * shape.numel();
       for (int64_t c = 0; c < shape.into; c += PAIR<T>) {
         floats s;
         for (int64_t i = 0; i < LANE; i++) s[i] = style[c + i % PAIR<T>];
-        for (int64_t i = 0; i < wide * PAIR<T>; i += LANE, at += LANE) store(out + at, load(w + at) * s);
+        for (int64_t i = 0; i < wide * PAIR<T>; i += LANE, at += LANE) store(to + at, load(w + at) * s);
       }
     }
   });
@@ -307,7 +312,7 @@ void run_layer(const Tensor& x, const Tensor& weight, const Tensor& energy, cons
   int64_t weights_image = 0;
   if (folds(in, shape)) {
     T* folded = room.take(in.images * shape.numel());
-    for (int64_t n = 0; n < in.images; n++) fold(w, shape, style + n * shape.into, folded + n * shape.numel());
+    fold(w, shape, in.images, style, folded);
     w = folded, weights_image = shape.numel();
   } else {
     Plane<T> scaled = in;
@@ -354,9 +359,7 @@ void run_rgb(const Tensor& x, const Tensor& weight, const Tensor& styles, const 
   Weight shape = shape_of(weight);
   Room<T> room(workspace);
   T* folded = room.take(in.images * shape.numel());
-  for (int64_t n = 0; n < in.images; n++) {
-    fold(read<T>(weight), shape, read<float>(styles) + n * shape.into, folded + n * shape.numel());
-  }
+  fold(read<T>(weight), shape, in.images, read<float>(styles), folded);
   int64_t colours = out.size(1), area = in.height * in.width;
   const float* b = read<float>(bias);
   const float* below = image ? read<float>(*image) : nullptr;

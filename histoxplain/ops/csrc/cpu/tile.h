@@ -45,7 +45,12 @@ struct Taps {
 
 template <class T, int M, int V>
 void tile(const T* x, int64_t step, const Taps& taps, int64_t channels, const T* w, int64_t tap_stride, float* out) {
-  floats sums[M][V] = {};
+  floats sums[M][V];
+#pragma GCC unroll 16
+  for (int m = 0; m < M; m++) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; v++) sums[m][v] = floats{};
+  }
   for (int64_t t = 0; t < taps.count; t++) {
     const T* a = x + taps.at[t];
     const T* b = w + taps.weight[t] * tap_stride;
@@ -70,7 +75,9 @@ void tile(const T* x, int64_t step, const Taps& taps, int64_t channels, const T*
       }
     }
   }
+#pragma GCC unroll 16
   for (int m = 0; m < M; m++) {
+#pragma GCC unroll 4
     for (int v = 0; v < V; v++) store(out + (m * V + v) * LANE, sums[m][v]);
   }
 }
