@@ -16,6 +16,7 @@ _names = {
     "rosinality": ["RosinalityLMDB"],
     "source": ["Row", "Source"],
     "splits": ["split_groups"],
+    "stain": ["optical_density", "separate_stains"],
     "transforms": ["UnreadableImageError", "read_image", "square", "to_uint8", "to_unit"],
     "zip": ["ImageZip"],
 }

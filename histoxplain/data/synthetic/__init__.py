@@ -2,5 +2,9 @@
 
 from histoxplain._lazy import attach
 
-_names = {"cases": ["CLASS_NAMES", "repaint", "tissue"], "causes": ["Causes", "draw_causes"]}
+_names = {
+    "cases": ["CLASS_NAMES", "repaint", "tissue"],
+    "causes": ["Causes", "draw_causes"],
+    "truth": ["Truth", "truth"],
+}
 __getattr__, __dir__, __all__ = attach(__name__, _names)

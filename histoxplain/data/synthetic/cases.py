@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from histoxplain._checks import check, check_at_least, check_between
 from histoxplain.data.case import Case
 from histoxplain.data.synthetic.causes import Causes, draw_causes
 from histoxplain.data.synthetic.fields import Field
-from histoxplain.data.synthetic.layout import Nuclei, draw_layout, epithelial_nuclei
+from histoxplain.data.synthetic.layout import Layout, Nuclei, draw_layout, epithelial_nuclei
 from histoxplain.data.synthetic.paint import amounts, develop, make_plan, stromal_nuclei
 from histoxplain.data.transforms import to_unit
 
@@ -70,9 +70,15 @@ def repaint(case: Case, **changes: float) -> Case:
         >>> healed.label, bool((healed.image == sick.image)[:, ~sick.mask].all())
         (0, True)
     """
+    causes, seed = origin(case)
+    return paint_case(replace(causes, **changes), case.image.shape[-1], seed)
+
+
+def origin(case: Case) -> tuple[Causes, tuple[int, int]]:
+    """Causes and seed of a case that `tissue` made; any other is refused."""
     check("seed" in case.meta, "case", "be synthetic tissue", repr(case.id), "make it with `synthetic.tissue`")
     known = {name: value for name, value in case.meta.items() if name != "seed"}
-    return paint_case(replace(Causes(**known), **changes), case.image.shape[-1], tuple(case.meta["seed"]))
+    return Causes(**known), tuple(case.meta["seed"])
 
 
 def paint_case(causes: Causes, resolution: int, seed: tuple[int, int]) -> Case:
@@ -82,17 +88,34 @@ def paint_case(causes: Causes, resolution: int, seed: tuple[int, int]) -> Case:
     return Case(to_unit(pixels), int(causes.extent > 0), f"tissue-{seed[0]}-{seed[1]:06d}", mask=mask, meta=meta)
 
 
-def paint(causes: Causes, resolution: int, seed: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Pixels uint8 (3, R, R) and diseased part bool (R, R); every ingredient has its own random numbers."""
+@dataclass(frozen=True)
+class Ingredients:
+    """All that an image is painted from."""
+
+    layout: Layout
+    nuclei: Nuclei
+    flow: Field
+    texture: np.random.Generator
+    camera: np.random.Generator
+
+
+def ingredients(causes: Causes, seed: tuple[int, int]) -> Ingredients:
+    """Draw all that has no pixels yet; every ingredient has its own random numbers."""
     place, glands, rest, texture, camera = (np.random.default_rng((*seed, k)) for k in range(1, 6))
     layout = draw_layout(causes, place)
-    finer = 2 if resolution <= 64 else 1
-    plan = make_plan(layout, finer * resolution)
     flow = Field.draw(4, rest)
     nuclei = Nuclei.join(stromal_nuclei(layout, flow, rest), epithelial_nuclei(layout, glands))
-    stains = amounts(layout, plan, nuclei, flow, texture)
-    light = develop(stains, causes.stain, camera)
+    return Ingredients(layout, nuclei, flow, texture, camera)
+
+
+def paint(causes: Causes, resolution: int, seed: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Pixels uint8 (3, R, R) and diseased part bool (R, R)."""
+    drawn = ingredients(causes, seed)
+    finer = 2 if resolution <= 64 else 1
+    plan = make_plan(drawn.layout, finer * resolution)
+    stains = amounts(drawn.layout, plan, drawn.nuclei, drawn.flow, drawn.texture)
+    light = develop(stains, causes.stain, drawn.camera)
     blocks = light.reshape(resolution, finer, resolution, finer, 3).mean((1, 3))
     pixels = torch.from_numpy(np.rint(blocks * 255).astype(np.uint8)).permute(2, 0, 1).contiguous()
-    sick = layout.diseased[plan.territory].reshape(resolution, finer, resolution, finer).any((1, 3))
+    sick = drawn.layout.diseased[plan.territory].reshape(resolution, finer, resolution, finer).any((1, 3))
     return pixels, torch.from_numpy(sick)

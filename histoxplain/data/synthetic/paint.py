@@ -174,10 +174,14 @@ def develop(stains: np.ndarray, stain: float, rng: np.random.Generator) -> np.nd
         stain: from pink (-1) to blue (1).
         rng: for the camera's noise.
     """
-    h = stains[0] * np.exp(0.3 * stain)
-    e = stains[1] * np.exp(-0.35 * stain)
+    h, e = densities(stains, stain)
     red = EOSIN + np.array([0.04, 0, -0.05], dtype=np.float32) * stain
     blue = HAEMATOXYLIN + np.array([0.05, 0, -0.04], dtype=np.float32) * stain
-    density = 1.55 * h[..., None] * blue + 0.95 * e[..., None] * red + 0.025
+    density = h[..., None] * blue + e[..., None] * red + 0.025
     light = np.exp(-density)
     return np.clip(light + 0.006 * rng.standard_normal(light.shape, dtype=np.float32), 0, 1)
+
+
+def densities(stains: np.ndarray, stain: float) -> np.ndarray:
+    """Natural-logarithmic density of haematoxylin and eosin, (2, R, R), from their amounts and the cause `stain`."""
+    return np.stack([1.55 * np.exp(0.3 * stain) * stains[0], 0.95 * np.exp(-0.35 * stain) * stains[1]])
