@@ -9,7 +9,6 @@ outputs/bench/foreign.json.
 
 import json
 import pickle
-import resource
 import subprocess
 import sys
 import tempfile
@@ -19,8 +18,15 @@ from pathlib import Path
 
 import torch
 
-from histoxplain.models import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig
-from histoxplain.models import load_discriminator, load_generator, save_generator
+from histoxplain.models import (
+    Discriminator,
+    DiscriminatorConfig,
+    Generator,
+    GeneratorConfig,
+    load_discriminator,
+    load_generator,
+    save_generator,
+)
 
 TURNS = 5
 CASES = {"G_ema, 512 px": (512, 16384, 512), "G, D and G_ema, 256 px": (256, 16384, 208)}
@@ -83,6 +89,8 @@ WAYS = {
 def resident(field):
     """Resident memory of this process in bytes, "VmRSS" now or "VmHWM" at most."""
     if not STATUS.exists():
+        import resource
+
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return next(int(line.split()[1]) for line in STATUS.read_text().splitlines() if line.startswith(field)) * 1024
 
@@ -114,8 +122,8 @@ def main():
         for way, turns in found.items():
             row = {name: sorted(turn[name] for turn in turns)[TURNS // 2] for name in turns[0]}
             rows.append({"case": case, "file": size, "way": way} | row)
-            share = f"peak {row['peak'] / 1e6:4.0f} MB ({row['peak'] / size:.2f} of the file), left {row['left'] / 1e6:4.0f}"
-            print(f"  {way:34} {row['seconds']:6.3f} s, {share} MB")
+            peak = f"peak {row['peak'] / 1e6:4.0f} MB ({row['peak'] / size:.2f} of the file)"
+            print(f"  {way:34} {row['seconds']:6.3f} s, {peak}, left {row['left'] / 1e6:4.0f} MB")
     out = Path("outputs/bench/foreign.json")
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps({"threads": torch.get_num_threads(), "rows": rows}, indent=2) + "\n")
