@@ -3,24 +3,25 @@
 from histoxplain._lazy import attach
 
 _names = {
+    "attfind": ["AttFind"],
+    "boundary": ["boundary_directions", "difference_directions"],
     "change": ["change_map", "paint_change"],
     "counterfactual": ["METHODS", "LatentSearch", "counterfactual", "explain_latents", "make_explainer"],
-    "directions": [
-        "Directions",
-        "boundary_directions",
-        "difference_directions",
-        "find_directions",
-        "principal_directions",
-    ],
+    "directions": ["Directions"],
     "diverse": ["mean_pairwise_distance", "select_diverse"],
+    "eigenfind": ["eigen_directions", "style_weights"],
     "explainer": ["Explainer", "Found", "evaluating"],
+    "finding": ["find_directions"],
+    "ganspace": ["principal_directions"],
     "generated": ["Generated", "generate_pairs"],
+    "guided": ["Effects", "films_along", "guided_directions", "measure_directions"],
     "images": ["image_of", "quantised"],
     "interpolate": ["Film", "film_between", "film_of", "interpolate_classes", "latent_path"],
     "invert": ["Inversion", "invert"],
     "latent_file": ["load_latents", "save_latents"],
     "latent_map": ["LatentMap", "map_latents"],
     "latent_space": ["LatentSpace", "draw", "latent_space", "one_hot", "sample_z"],
+    "mean_gradient": ["gradient_directions"],
     "morphometry": [
         "AverageChange",
         "Averages",
@@ -41,6 +42,8 @@ _names = {
     "project": ["Projection", "Projector", "project"],
     "record": ["Explanation", "judge"],
     "search": ["Move", "bisect", "bracket", "descend"],
+    "style_coordinates": ["StyleCoordinates"],
+    "style_subset": ["StyleSubset", "explain_by_subset"],
     "unjudged": ["Unjudged", "as_bundle"],
     "views": ["moved", "random_view"],
 }

@@ -24,8 +24,19 @@ def test_every_row_says_direction_step_and_opinion():
     assert rows[1][2].xaxis.label.get_color() == class_colours(NAMES)["benign"]
 
 
+def test_several_images_a_row_and_the_share_explained():
+    rows = {"b8.conv0 3 up": [film([0.0, 1.0])] * 3, "b4.conv1 1 down": [film([0.0, 1.0])] * 3}
+    figure = direction_strips(rows, shares={"b8.conv0 3 up": 0.25, "b4.conv1 1 down": 0.0})
+    assert len(figure.axes) == 12
+    assert figure.axes[0].get_ylabel() == "b8.conv0 3 up\nexplains 25%"
+    assert [axes.get_title() for axes in figure.axes[:6]] == ["start", "+1"] * 3
+    assert figure.axes[6].get_ylabel().endswith("explains 0%")
+
+
 def test_films_must_fit_together():
     with pytest.raises(InputError, match="same length"):
         direction_strips({})
     with pytest.raises(InputError, match="same length"):
         direction_strips({"a": film([0.0]), "b": film([0.0, 1.0])})
+    with pytest.raises(InputError, match="same length"):
+        direction_strips({"a": [film([0.0])], "b": [film([0.0])] * 2})
