@@ -20,11 +20,11 @@ FINE = 5
 """Radius in pixels below which images are enlarged twofold before nuclei are looked for."""
 ABOVE = 0.05
 """How much more haematoxylin a nucleus holds than its surroundings, optical density."""
-FLOOR = 0.6
+FLOOR = 0.5
 """Share of the threshold that even a pale nucleus must hold."""
 SCALES = (0.4, 0.7, 1.0)
 """Radii of blobs looked for, as multiples of the typical one."""
-SADDLE = 0.25
+SADDLE = 0.3
 """Two peaks are two nuclei if the saddle between them is lower than the lower peak by so many deviations."""
 SMALLEST = 0.08
 """Smallest area of a nucleus as a share of the typical one."""
@@ -124,9 +124,9 @@ def described(labels: np.ndarray, zoom: int) -> Nuclei:
         return np.bincount(at, values, minlength=count) / area
 
     down, right = rows - mean(rows)[at], columns - mean(columns)[at]
-    a, b, c = mean(down**2) + 1 / 12, mean(right**2) + 1 / 12, mean(down * right)
+    a, b, c = mean(down**2), mean(right**2), mean(down * right)
     half, apart = (a + b) / 2, np.hypot((a - b) / 2, c)
-    eccentricity = np.sqrt(1 - (half - apart) / (half + apart))
+    eccentricity = np.sqrt(1 - np.maximum(half - apart, 0) / np.maximum(half + apart, 1e-9))
     height, width = labels.shape
     outer = (rows == 0) | (columns == 0) | (rows == height - 1) | (columns == width - 1)
     return Nuclei(labels, zoom, area / zoom**2, eccentricity, np.bincount(at, outer, minlength=count) > 0)
