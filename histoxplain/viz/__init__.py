@@ -6,6 +6,7 @@ _names = {
     "directions": ["direction_strips"],
     "figures": ["film_strip", "probability_bars", "sample_grid", "strip"],
     "latent_map": ["class_colours", "latent_map_figure"],
+    "morphometry": ["outlined_nuclei"],
     "report": ["report_html", "write_report"],
 }
 __getattr__, __dir__, __all__ = attach(__name__, _names)

@@ -18,6 +18,8 @@ from histoxplain._atomic import replacing
 from histoxplain._checks import check
 from histoxplain.data import to_uint8
 from histoxplain.explain.change import COLOURS, DARKER, LIGHTER, change_limit, paint_change
+from histoxplain.explain.morphometry import compare_explanation
+from histoxplain.explain.morphometry.yardstick import SMALLEST_SIDE
 from histoxplain.viz.latent_map import class_colours
 
 if TYPE_CHECKING:
@@ -115,7 +117,7 @@ def _contents(explanations: Sequence[Explanation]) -> str:
 
 def _section(e: Explanation, index: int, film: Film | None) -> str:
     limit = change_limit(e.change)
-    columns = [_before(e), *(_after(e, i, limit) for i in range(len(e)))]
+    columns = [_before(e), *(_after(e, i, limit, words) for i, words in enumerate(_measured(e)))]
     source, target = (_class(e, k) for k in (e.source_class, e.target_class))
     return f"""<section id="case-{index + 1}">
 <p class="name">{escape(e.case_id)}</p>
@@ -149,7 +151,14 @@ def _before(e: Explanation) -> str:
     return f'<div class="column"><h4>Original</h4>{picture}{_bars(e, e.probabilities_before)}{rebuilt}</div>'
 
 
-def _after(e: Explanation, i: int, limit: float) -> str:
+def _measured(e: Explanation) -> list[str]:
+    """What each counterfactual changed, in words; nothing of images too small to be measured."""
+    if min(e.original.shape[1:]) < SMALLEST_SIDE:
+        return [""] * len(e)
+    return [comparison.sentence() for comparison in compare_explanation(e)]
+
+
+def _after(e: Explanation, i: int, limit: float, words: str) -> str:
     after = _image(e.counterfactuals[i], f"counterfactual {i + 1}")
     before = _image(e.reference, "before the change", "before")
     badge = '<span class="badge">convinced</span>' if e.valid[i] else '<span class="badge no">not convinced</span>'
@@ -157,7 +166,8 @@ def _after(e: Explanation, i: int, limit: float) -> str:
     return f"""<div class="column"><h4>Change {i + 1} {badge}</h4>
 <figure class="picture" tabindex="0">{after}{before}</figure>
 {_bars(e, e.probabilities_after[i])}
-<figure class="picture">{change}</figure></div>"""
+<figure class="picture">{change}</figure>
+<p class="note">{escape(words)}</p></div>"""
 
 
 def _bars(e: Explanation, probabilities: Tensor) -> str:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from histoxplain._checks import InputError
-from histoxplain.explain import Film
+from histoxplain.explain import Film, change_map
 from histoxplain.viz import report_html, write_report
 
 
@@ -55,6 +55,18 @@ def test_page_says_what_matters(explanation):
     assert "tile <7>" in text
     assert "label; gradient" in text
     assert "darker (more stain)" in text
+
+
+def test_page_says_what_was_measured(explanation):
+    grey = torch.full((1, 16, 16), 0.5)
+    images = torch.stack([grey - 0.5, grey])
+    change = change_map(grey, images)
+    plain = replace(explanation, original=grey, reconstruction=None, counterfactuals=images, change=change)
+    text = " ".join(Page(report_html([plain])).text.split())
+    assert "Image 33 % darker." in text  # 0.75 to 0.5
+    assert "Nothing measured here changed" in text
+    small = {n: getattr(plain, n)[..., :8, :8] for n in ("original", "counterfactuals", "change")}
+    assert "measured" not in Page(report_html([replace(plain, **small)])).text
 
 
 def test_nothing_reached_and_nothing_found(explanation):
