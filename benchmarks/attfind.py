@@ -15,7 +15,7 @@ from torch import nn
 from histoxplain.explain import AttFind
 from histoxplain.models import Generator, GeneratorConfig
 
-IMAGES, COUNT, CLASSES = 64, 10, ("a", "b", "c")
+IMAGES, COUNT, CLASSES = 48, 10, ("a", "b", "c")
 
 
 class Looker(nn.Module):
@@ -34,9 +34,9 @@ class Looker(nn.Module):
 
 
 def bundle(seed):
-    """A generator with 480 style channels and a classifier."""
+    """A generator with 768 style channels and a classifier."""
     torch.manual_seed(seed)
-    sizes = {"resolution": 16, "z_dim": 64, "w_dim": 64, "c_dim": 3, "channel_base": 1536, "channel_max": 96}
+    sizes = {"resolution": 8, "z_dim": 64, "w_dim": 64, "c_dim": 3, "channel_base": 2048, "channel_max": 256}
     G = Generator(GeneratorConfig(**sizes, mapping_layers=2)).eval()
     return SimpleNamespace(generator=G, classifier=Looker().eval(), class_names=CLASSES, name="random")
 
@@ -60,14 +60,14 @@ def measure(ways):
 
 if __name__ == "__main__":
     some = bundle(0)
-    AttFind(bundle(1), images=8, pool=4).find("a")  # builds the kernels, if they are not there yet
+    AttFind(bundle(1), images=8, pool=4).find("b")  # builds the kernels, if they are not there yet
     write(
         "attfind",
         measure(
             {
-                "by definition": lambda: AttFind(some, images=IMAGES).find("a", count=COUNT, exhaustive=True),
-                "fast": lambda: AttFind(some, images=IMAGES).find("a", count=COUNT),
-                "fast, black box": lambda: AttFind(some, images=IMAGES, gradients=False).find("a", count=COUNT),
+                "by definition": lambda: AttFind(some, images=IMAGES).find("b", count=COUNT, exhaustive=True),
+                "fast": lambda: AttFind(some, images=IMAGES).find("b", count=COUNT),
+                "fast, black box": lambda: AttFind(some, images=IMAGES, gradients=False).find("b", count=COUNT),
             }
         ),
     )

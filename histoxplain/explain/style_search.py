@@ -18,6 +18,10 @@ Search = Callable[[Tensor, Tensor, int], Tensor]
 """`(rows, images, count)` to those of the rows with the largest mean effect on these images, best first."""
 FIRST = 4
 """Images in the first round of a race."""
+STRIDE = 32
+"""Rows that join the contenders at a time."""
+SURPRISE = 3.0
+"""Standard deviations by which a row may exceed its promise."""
 DOUBT = 2.5
 """Standard errors by which a candidate must be behind to drop out."""
 
@@ -32,24 +36,57 @@ def exhaustive_search(sweep: StyleSweep, pair: Pair) -> Search:
     return search
 
 
-def fast_search(sweep: StyleSweep, pair: Pair, estimates: Tensor, pool: int) -> Search:
-    """A race among the `pool` rows of which the estimates promise most.
+def fast_search(sweep: StyleSweep, pair: Pair, estimates: Tensor, pool: int | None = None) -> Search:
+    """A race among the rows of which the estimates promise most.
 
     Args:
         sweep: the table.
         pair: see `lead`.
         estimates: first-order estimates of effects, `(2 S, N)`; NaN for images without.
-        pool: how many rows take part.
+        pool: how many rows take part; None tries rows until no other can be expected to win, see `contenders`.
     """
 
     def search(rows: Tensor, images: Tensor, count: int) -> Tensor:
         promise = estimates[rows][:, images].nanmean(1)
         if promise.isnan().any():
             promise = estimates[rows].nanmean(1)
-        promising = rows[promise.argsort(descending=True, stable=True)[: max(pool, count)]]
+        order = promise.argsort(descending=True, stable=True)
+        size = pool or contenders(sweep, rows[order], promise[order], images, count, pair, estimates)
+        promising = rows[order[: max(size, count)]]
         return race(sweep, promising, images, count, pair, estimates[promising][:, images])
 
     return search
+
+
+def contenders(
+    sweep: StyleSweep, rows: Tensor, promise: Tensor, images: Tensor, count: int, pair: Pair, estimates: Tensor
+) -> int:
+    """How many rows to try, in the order of their promise.
+
+    They are tried on the first images, `STRIDE` at a time, until the next would have to exceed its promise by more than
+    `SURPRISE` standard deviations of what those tried did (effect on promise, by linear regression).
+
+    Args:
+        sweep: see `fast_search`.
+        rows: in descending order of `promise`.
+        promise: mean estimates.
+        images: see `race`.
+        count: see `race`.
+        pair: see `race`.
+        estimates: see `fast_search`.
+    """
+    first = images[:FIRST]
+    for tried in range(max(STRIDE, 2 * count), len(rows), STRIDE):
+        some = rows[:tried]
+        sweep.measure(some, first)
+        means = at_the_mean(sweep.effects(some, first, *pair), estimates[some][:, images]).mean(1)
+        x = promise[:tried] - promise[:tried].mean()
+        slope = ((x @ means) / x.square().sum().clamp_min(1e-20)).clamp_min(0)
+        surprise = (means - means.mean() - slope * x).std()
+        expected = means.mean() + slope * (promise[tried] - promise[:tried].mean())
+        if expected + SURPRISE * surprise < means.topk(count).values[-1]:
+            return tried
+    return len(rows)
 
 
 def race(
@@ -74,11 +111,10 @@ def race(
         sweep.measure(rows, images[done:end])
         done = end
         effects = sweep.effects(rows, images[:done], *pair)
-        if estimates is not None:
-            effects = at_the_mean(effects, estimates)
-        order = effects.mean(1).argsort(descending=True, stable=True)
         if done == len(images):
-            return rows[order[:count]]
+            return rows[effects.mean(1).argsort(descending=True, stable=True)[:count]]
+        effects = effects if estimates is None else at_the_mean(effects, estimates)
+        order = effects.mean(1).argsort(descending=True, stable=True)
         behind = effects[order[min(count, len(rows)) - 1]] - effects
         doubt = DOUBT * behind.std(1) * sqrt((1 - done / len(images)) / done)
         stay = behind.mean(1) <= doubt
@@ -101,7 +137,7 @@ def at_the_mean(effects: Tensor, estimates: Tensor) -> Tensor:
         return effects
     first = estimates[:, : effects.shape[1]]
     spread = first - first.mean(1, keepdim=True)
-    slope = (spread * effects).sum() / spread.square().sum().clamp_min(1e-20)
+    slope = (spread * effects).sum() / (spread.square().sum() + 1e-9 * first.square().sum()).clamp_min(1e-20)
     return effects - slope * (first - estimates.mean(1, keepdim=True))
 
 
