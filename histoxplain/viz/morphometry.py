@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 OUTLINE = "#f7e225"
 """Yellow: neither stain has it."""
-FINE = 6
+FINE = 4
 """Dots of an outline to a pixel of the image."""
+WIDTH = 38
+"""Letters in a line of a caption."""
 SAID = ("nuclei", "nuclear_size", "darkness", "white")
 """What captions give of H&E."""
 
@@ -47,7 +49,8 @@ def outlined_nuclei(
         A figure: what the changes started from, then the counterfactuals. Without counterfactuals it is empty.
     """
     comparisons = compare_explanation(explanation, kind, microns, diameter)
-    figure = Figure(figsize=(side * (len(comparisons) + 1), side + 1.2), layout="constrained")
+    lines = max((_caption(c.after, c).count("\n") for c in comparisons), default=0) + 2
+    figure = Figure(figsize=(side * (len(comparisons) + 1), side + 0.4 + 0.17 * lines), layout="constrained")
     if not comparisons:
         return figure
     first, *others = figure.subplots(1, len(comparisons) + 1)
@@ -58,17 +61,22 @@ def outlined_nuclei(
 
 
 def _outlined(axes: Axes, x: Tensor, found: Measurements, title: str, comparison: Comparison | None = None) -> None:
-    words = [_numbers(found)] + ([comparison.sentence()] if comparison is not None else [])
-    _picture(axes, x, title, "\n".join(line for text in words for line in textwrap.wrap(text, 42)))
+    _picture(axes, x, title, _caption(found, comparison))
     if found.kind != "h&e":
         return
     nuclei, (height, width) = segment_nuclei(x, found.yardstick), x.shape[-2:]
     labels = np.kron(nuclei.labels, np.ones((FINE // nuclei.zoom,) * 2, dtype=np.int32))
     lines = np.zeros((*labels.shape, 4))
     lines[find_boundaries(labels, mode="inner")] = to_rgba(OUTLINE)
-    axes.imshow(lines, extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="nearest")
+    axes.imshow(lines, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
 
 
-def _numbers(found: Measurements) -> str:
+def _caption(found: Measurements, comparison: Comparison | None) -> str:
     rows = [row for row in found.rows() if (row["name"] in SAID) == (found.kind == "h&e")][:4]
-    return ", ".join(f"{row['label']} {row['value']:.3g} {row['unit']}".strip() for row in rows)
+    words = ["; ".join(f"{row['label']} {_number(**row)}" for row in rows)]
+    words += [comparison.sentence()] if comparison is not None else []
+    return "\n".join(line for text in words for line in textwrap.wrap(text, WIDTH))
+
+
+def _number(value: float, unit: str, **_: str) -> str:
+    return f"{value:.0%}" if unit == "share" else f"{value:.3g} {unit}".strip()

@@ -46,7 +46,7 @@ class Measure:
         direction = self.more if change > 0 else self.less
         if not self.points:
             return f"{100 * abs(change):.0f} % {direction}"
-        if self.unit == "%":
+        if self.unit == "share":
             points = round(100 * abs(change))
             return f"{points} percentage point{'s' * (points != 1)} {direction}"
         return f"{direction} (by {abs(change):.{self.places}f})"
@@ -56,12 +56,12 @@ TISSUE = (
     Measure("nuclei", "nuclei", "nuclei", "", "more", "fewer", places=0),
     Measure("density", "nuclei", "nuclear density", "per megapixel", "denser", "less dense", said=False, places=0),
     Measure("nuclear_size", "nuclei", "mean nuclear area", "px²", "larger", "smaller", places=1),
-    Measure("nuclear_share", "nuclei", "share covered by nuclei", "%", "more", "less", points=True, said=False),
+    Measure("nuclear_share", "nuclei", "share covered by nuclei", "share", "more", "less", points=True, said=False),
     Measure("eccentricity", "nuclei", "eccentricity of nuclei", "0 round, 1 long", "longer", "rounder", points=True),
     Measure("darkness", "nuclei", "haematoxylin in nuclei", "optical density", "darker", "paler"),
     Measure("haematoxylin", "haematoxylin in the tissue", "haematoxylin", "optical density", "more", "less"),
     Measure("eosin", "eosin", "eosin outside nuclei", "optical density", "more", "less"),
-    Measure("white", "white space", "white space", "%", "more", "less", points=True),
+    Measure("white", "white space", "white space", "share", "more", "less", points=True),
     Measure("contrast", "texture", "contrast of texture", "grey levels²", "stronger", "weaker"),
     Measure("homogeneity", "texture", "homogeneity of texture", "0 to 1", "smoother", "rougher", said=False),
 )
