@@ -22,6 +22,7 @@ from histoxplain.train.distributed import gather, joint_draws, mean
 from histoxplain.train.gan import apply_gradients
 from histoxplain.train.grow import transfer
 from histoxplain.train.layouts import SIDE, learn_layouts
+from histoxplain.train.loop import progress
 from histoxplain.train.losses import energy_distance, reconstruction_loss
 from histoxplain.train.origin import own_state
 from histoxplain.train.projected import WIDTH, ProjectedTraining, jitter
@@ -31,8 +32,8 @@ RESTORED = 0.5
 """Share of the fakes that are reconstructions of real images."""
 COLOURS = 16
 """Weight of a reconstruction's colours at 16, 8 and 4 px, beside that of its features."""
-VIEWS = 8192
-"""Turned and flipped images that the layouts are learnt from."""
+VIEWS, VIEWS_EACH = 8192, 16
+"""Turned and flipped images that the layouts are learnt from, at most: in all, and of one image."""
 BANK = 2048
 """Latents of real images that the mapping network's are compared with."""
 DRAWN = 128
@@ -86,14 +87,17 @@ class ProjectedStylExTraining(ProjectedTraining):
     def prepare(self, quiet: bool) -> None:
         """Learn layouts first, if configured; see `learn_layouts`."""
         if self.config.layout_steps:
-            learn_layouts(self.G.synthesis, self.E, self._views(), self.config.layout_steps, quiet=quiet)
+            learn_layouts(self.G.synthesis, self.E, self._views(quiet), self.config.layout_steps, quiet=quiet)
             self.ema.load_state_dict(self.G.state_dict())
 
     @torch.no_grad()
-    def _views(self) -> Iterator[tuple[list[Tensor], Tensor]]:
-        for _ in range(0, VIEWS, self.config.batch):
-            real, _ = self._reals()
-            yield [gather(x) for x in self.project(real)[-3:]], gather(real)
+    def _views(self, quiet: bool) -> Iterator[tuple[list[Tensor], Tensor]]:
+        count = min(VIEWS, VIEWS_EACH * len(self.pixels))
+        with progress(count, 0, "look at images", "img", quiet) as bar:
+            for _ in range(0, count, self.config.batch):
+                real, _ = self._reals()
+                yield [gather(x) for x in self.project(real)[-3:]], gather(real)
+                bar.update(self.config.batch)
 
     def step(self) -> None:
         """See `GANTraining.step`; an image and its reconstruction are augmented alike."""
