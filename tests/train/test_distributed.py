@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from histoxplain import InputError
+from histoxplain.ops import reference_only
 from histoxplain.train.config_gan import GANConfig
 from histoxplain.train.distributed import begin, gather, joint_draws, mine
 from histoxplain.train.gan import GANTraining
@@ -31,6 +32,16 @@ def torchrun(*arguments):
     environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "HISTOXPLAIN_NATIVE": "0"}
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", SCRIPT, *arguments]
     return subprocess.run(launch, env=environment, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _like_each_of_two():
+    """One thread and no native kernels, as in the processes of `torchrun`: sums are added up in the same order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with reference_only():
+        yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
