@@ -91,7 +91,8 @@ def guided_directions(
     """Those directions, and that sense of each, that lead to a class: EigenFind, when they are `eigen_directions`.
 
     As in CheXplaining in Style (Atad et al., 2022), a direction is kept if it moves the classifier one way in nearly
-    all images, and those with the largest mean effect come first; it takes two passes an image and direction.
+    all images, and those with the largest mean effect come first; where both senses lead to the class, the stronger is
+    kept. It takes two passes an image and direction.
 
     Args:
         bundle: see `measure_directions`.
@@ -112,16 +113,14 @@ def guided_directions(
     """
     check_at_least("count", count, 1)
     check_between("agreement", agreement, 0.0, 1.0)
-    names, vectors, scores = [], [], []
-    for sign, name in ((1, "up"), (-1, "down")):
-        found = measure_directions(bundle, directions, ws, target, source, sign * step)
-        for i in torch.nonzero((found.effects > 0).float().mean(1) >= agreement).flatten().tolist():
-            names.append(f"{directions.names[i]} {name}")
-            vectors.append(sign * directions.vectors[i])
-            scores.append(float(found.scores[i]))
-    order = sorted(range(len(names)), key=lambda i: -scores[i])[:count]
-    kept = torch.stack([vectors[i] for i in order]) if order else directions.vectors[:0]
-    return Directions(tuple(names[i] for i in order), kept, torch.tensor([scores[i] for i in order]), directions.kind)
+    senses = [measure_directions(bundle, directions, ws, target, source, sign * step).effects for sign in (1, -1)]
+    both = torch.stack(senses)  # (2, D, N)
+    means, agreed = both.mean(2), (both > 0).float().mean(2) >= agreement
+    score, sense = means.masked_fill(~agreed, -torch.inf).max(0)
+    order = [i for i in score.argsort(descending=True).tolist() if score[i] > 0][:count]
+    names = tuple(f"{directions.names[i]} {'down' if sense[i] else 'up'}" for i in order)
+    vectors = directions.vectors[order] * (1.0 - 2.0 * sense[order, None]).to(directions.vectors)
+    return Directions(names, vectors, score[order], directions.kind)
 
 
 @torch.no_grad()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import sqrt
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,8 +21,10 @@ STRIDE = 32
 """Rows that join the contenders at a time."""
 SURPRISE = 3.0
 """Standard deviations by which a row may exceed its promise."""
-DOUBT = 2.5
-"""Standard errors by which a candidate must be behind to drop out."""
+DOUBT = 1.75
+"""Half the width of the intervals that are compared in a race, in standard errors."""
+PRIOR = 12
+"""How many images the common variance of all rows in a race counts for, beside each row's own."""
 
 
 def exhaustive_search(sweep: StyleSweep, pair: Pair) -> Search:
@@ -92,7 +93,9 @@ def contenders(
 def race(
     sweep: StyleSweep, rows: Tensor, images: Tensor, count: int, pair: Pair, estimates: Tensor | None = None
 ) -> Tensor:
-    """Try rows on 4, 8, 16, ... images, until those clearly behind the last that would win have all dropped out.
+    """Try rows on 4, 8, 16, ... images; after each round, those drop out that are clearly behind.
+
+    A row is clearly behind where the upper end of the interval of its mean is below the lower end of `count` others.
 
     Args:
         sweep: the table.
@@ -114,11 +117,25 @@ def race(
         if done == len(images):
             return rows[effects.mean(1).argsort(descending=True, stable=True)[:count]]
         effects = effects if estimates is None else at_the_mean(effects, estimates)
-        order = effects.mean(1).argsort(descending=True, stable=True)
-        behind = effects[order[min(count, len(rows)) - 1]] - effects
-        doubt = DOUBT * behind.std(1) * sqrt((1 - done / len(images)) / done)
-        stay = behind.mean(1) <= doubt
+        doubt = DOUBT * standard_errors(effects, len(images))
+        least = (effects.mean(1) - doubt).topk(min(count, len(rows))).values[-1]
+        stay = effects.mean(1) + doubt >= least
         rows, estimates = rows[stay], None if estimates is None else estimates[stay]
+
+
+def standard_errors(effects: Tensor, count: int) -> Tensor:
+    """Of the mean effects `(M,)`, compared with each other, over `count` images of which n were tried.
+
+    What all rows have in common is left out, and variances are drawn together, few images being tried.
+
+    Args:
+        effects: `(M, n)`.
+        count: N.
+    """
+    tried = effects.shape[1]
+    own = (effects - effects.mean(0)).var(1)
+    variance = ((tried - 1) * own + PRIOR * own.mean()) / (tried - 1 + PRIOR)
+    return (variance * (1 / tried - 1 / count)).sqrt()
 
 
 def at_the_mean(effects: Tensor, estimates: Tensor) -> Tensor:

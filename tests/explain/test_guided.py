@@ -98,6 +98,20 @@ def test_guided_directions_lead_to_the_target(bundle):
     assert len(none) == 0
 
 
+def test_of_two_senses_the_stronger(bundle):
+    """From green, every way leads away from it, one of them further."""
+
+    class Ungreen(type(bundle.classifier)):
+        def forward(self, x):
+            away = (10 * x[:, 1].mean((1, 2))).abs() + x[:, 1].mean((1, 2))
+            return torch.stack([away, torch.zeros_like(away), torch.zeros_like(away)], 1)
+
+    judged = type(bundle)(bundle.generator, Ungreen())
+    found = guided_directions(judged, STEPS, reds(0.0, 0.3), "dark", "red", step=1.0)
+    assert found.names == ("green up",)
+    assert found.scores.item() == pytest.approx(5.5, abs=0.1)
+
+
 def test_films_show_every_step(bundle):
     films = films_along(bundle, STEPS, reds(0.0, -0.1), (-1.0, 0.0, 1.0))
     assert list(films) == ["red", "green", "less red"]
