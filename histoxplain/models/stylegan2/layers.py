@@ -35,7 +35,7 @@ class FullyConnected(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`act(x @ weight.T + bias)`, with both scaled by the equalised learning rate."""
-        y = torch.addmm(self.bias * self.bias_gain, x, (self.weight * self.weight_gain).T)
+        y = torch.addmm(self.bias * self.bias_gain, x, self.weight.T, alpha=self.weight_gain)
         return y if self.act == "linear" else F.leaky_relu(y, 0.2) * sqrt(2)  # too small for an op of our own
 
 
