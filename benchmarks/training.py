@@ -17,7 +17,7 @@ from histoxplain.train.gan import GANTraining
 
 SHAPE = {"batch": 16, "channel_base": 4096, "channel_max": 128, "mapping_layers": 2, "device": "cpu"}
 AUGMENT = {"none": {"augment": "none"}, "bgc, p = 0.3": {"augment": "fixed", "augpipe": "bgc", "augment_p": 0.3}}
-ROUNDS = 3
+ROUNDS = 2
 PERIOD = 16  # steps after which the regularisers repeat
 
 
