@@ -32,8 +32,8 @@ class AttFind:
 
     - ranks all coordinates by a first-order estimate: one gradient an image or, for black boxes, each coordinate taken
       up in a few images;
-    - tries only the most promising, in a race: after the first 4 images, 8, 16, ..., those that are clearly behind drop
-      out, so that only the leaders are tried on all images;
+    - tries only the most promising, in a race: after the first 6 images, 12, 24, ..., those that are clearly behind
+      drop out, so that only the leaders are tried on all images;
     - draws many changes at once, and only the layers from the changed one on.
 
     What was measured is kept: asking for another pair of classes, or again, draws only what is missing.
@@ -48,7 +48,7 @@ class AttFind:
         shift: how much of the way to the end of its range a coordinate is taken.
         gradients: whether the classifier has gradients; None finds out.
         pool: how many coordinates the fast search tries; None tries them until no other can be expected to win
-            or, of a black box, a quarter of all ups and downs.
+            or, of a black box, half of all ups and downs.
         seed: draws the latents.
 
     Raises:
@@ -141,7 +141,7 @@ class AttFind:
             some = images if able else images[:FIRST]
             estimates = torch.full(sweep.logits.shape[:2], torch.nan)
             estimates[:, some] = (sweep.slopes if able else sweep.secants)(some, *pair)
-            self._estimates[pair] = estimates, self.pool or (None if able else max(96, len(sweep) // 4))
+            self._estimates[pair] = estimates, self.pool or (None if able else max(96, len(sweep) // 2))
         return fast_search(sweep, pair, *self._estimates[pair])
 
     def _record(

@@ -15,7 +15,7 @@ Pair = tuple[int, int | None]
 """The class asked for, and the one it is compared with; see `lead`."""
 Search = Callable[[Tensor, Tensor, int], Tensor]
 """`(rows, images, count)` to those of the rows with the largest mean effect on these images, best first."""
-FIRST = 4
+FIRST = 6
 """Images in the first round of a race."""
 STRIDE = 32
 """Rows that join the contenders at a time."""
@@ -93,7 +93,7 @@ def contenders(
 def race(
     sweep: StyleSweep, rows: Tensor, images: Tensor, count: int, pair: Pair, estimates: Tensor | None = None
 ) -> Tensor:
-    """Try rows on 4, 8, 16, ... images; after each round, those drop out that are clearly behind.
+    """Try rows on 6, 12, 24, ... images; after each round, those drop out that are clearly behind.
 
     A row is clearly behind where the upper end of the interval of its mean is below the lower end of `count` others.
 
