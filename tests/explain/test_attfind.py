@@ -111,6 +111,15 @@ def test_values_beyond_the_range_stay():
     assert found.effects[found.names.index("b4.conv1 0 down")].item() == pytest.approx(-1.4, abs=0.05)
 
 
+def test_half_the_way(tmp_path):
+    bundle = palette(LEANING)
+    found = AttFind(bundle, centred(2), among=8, shift=0.5).find("b", "a", count=1)
+    assert found.scores.item() == pytest.approx(1.0, abs=0.03)
+    again = StyleCoordinates.load(found.save(tmp_path / "half.safetensors"))
+    pixels = again.moved(bundle.generator, centred(1), "b4.conv1 2 down")[0, 0].flatten()
+    assert pixels.tolist() == [0, 0, -0.25] + [0] * 13
+
+
 def test_locked_layers_stay_and_colours_only_on_request():
     names = AttFind(palette(LEANING), centred(), among=8, layers=["b8.conv0"]).find("b", count=6).names
     assert all(name.startswith("b8.conv0") for name in names)
