@@ -4,11 +4,9 @@ The setting holds for a whole process, so each figure is measured in a process o
 outputs/bench/freed_memory.json.
 """
 
-import json
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import torch
 
@@ -38,6 +36,8 @@ def seconds(resolution, batch, train):
 
 def main():
     """Measure every case in alternating processes, and take the medians."""
+    from _plain import write  # here, as the processes that are measured do without
+
     rows = []
     for case in CASES:
         found = {"keep": [], "leave": []}
@@ -51,10 +51,7 @@ def main():
         rates = f"{batch / leave:.1f}/s -> {batch / keep:.1f}/s ({leave / keep:.2f}x)"
         print(f"{resolution} px, batch {batch}, {what}: {rates}")
         rows.append({"resolution": resolution, "batch": batch, "training": train, "keep": keep, "leave": leave})
-    out = Path("outputs/bench/freed_memory.json")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps({"threads": torch.get_num_threads(), "rows": rows}, indent=2) + "\n")
-    print(f"-> {out}")
+    write("freed_memory", rows)
 
 
 if __name__ == "__main__":

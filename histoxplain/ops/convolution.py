@@ -61,8 +61,8 @@ def _gradients(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
 def _wanted(ctx: Any, position: int) -> bool:
     """Whether this pass backward asks for the gradient of an input: R1 and path length do not for weights."""
     node = ctx.next_functions[position][0]
-    if node is None or not ctx.needs_input_grad[position]:
-        return node is not None
+    if node is None:
+        return False
     try:
         return torch._C._will_engine_execute_node(node)
     except RuntimeError:  # a leaf whose gradient is what the caller asked for

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from histoxplain._checks import check, check_one_of
 from histoxplain._device import resolve_precision
+from histoxplain.models.stylegan2.generator import NOISE_MODES, Generator, Styles
 from histoxplain.models.stylegan2.packed import PackedLayers
 from histoxplain.models.stylegan2.plain import PlainLayers
 from histoxplain.ops import upsample2d
 
-if TYPE_CHECKING:
-    from histoxplain.models.stylegan2.generator import Generator
-
-Styles = Mapping[str, Tensor]
 CHUNK = 2**24
 """Bytes of the largest activation, where a batch is drawn in parts to save memory."""
 
@@ -46,7 +41,6 @@ class InteractiveGenerator:
         self.generator, self.keep = generator, keep
         own = generator.synthesis.blocks[-1].dtype
         self.dtype = own if precision is None else resolve_precision(precision, device)
-        self.mapping = generator.mapping
         self.native = PackedLayers.can_run(generator, self.dtype)
         self.layers = (PackedLayers if self.native else PlainLayers)(generator, self.dtype, keep)
         self.computed: list[str] = []
@@ -89,7 +83,7 @@ class InteractiveGenerator:
         Raises:
             InputError: if a layer's style is missing or of another shape, or on an unknown noise mode.
         """
-        check_one_of("noise_mode", noise_mode, ("const", "random", "none"))
+        check_one_of("noise_mode", noise_mode, NOISE_MODES)
         s = {name: self._checked(name, s) for name in self.layers.names}
         batch = len(s[self.layers.names[0]])
         check(all(len(rows) == batch for rows in s.values()), "s", f"hold {batch} rows for every layer", "other counts")
@@ -101,8 +95,7 @@ class InteractiveGenerator:
 
     def _draw(self, s: dict[str, Tensor], noise_mode: str, rng: torch.Generator | None) -> Tensor:
         before, self._before, self.computed = self._before, None, []  # a pass that breaks off leaves nothing to rely on
-        batch = len(s[self.layers.names[0]])
-        fresh = before is None or (before.noise_mode, before.batch) != (noise_mode, batch) or noise_mode == "random"
+        fresh = before is None or before.noise_mode != noise_mode or noise_mode == "random"
         x = image = None
         new_x = new_image = fresh
         images = {}
@@ -125,7 +118,7 @@ class InteractiveGenerator:
                 else:
                     x = self.layers.kept(name)
         if self.keep:
-            self._before = _Pass(noise_mode, batch, {name: rows.clone() for name, rows in s.items()}, images)
+            self._before = _Pass(noise_mode, {name: rows.clone() for name, rows in s.items()}, images)
         return image
 
     def _checked(self, name: str, s: Styles) -> Tensor:
@@ -140,6 +133,5 @@ class _Pass:
     """What the last pass was made of."""
 
     noise_mode: str
-    batch: int
     styles: dict[str, Tensor]
     images: dict[str, Tensor]
