@@ -1,6 +1,6 @@
 """Measured against synthetic tissue, whose nuclei and stains are known.
 
-Bounds are below what was measured with these seeds, given beside them.
+Bounds are below what was measured with these seeds, given beside them; `pytest -rP` prints it anew.
 """
 
 import numpy as np
@@ -67,9 +67,11 @@ def changes(pairs, name):
 )
 def test_changes_are_the_true_ones(pairs, name, correlation, slope):
     (true, measured), share = changes(pairs, name)
+    found = np.corrcoef(true, measured)[0, 1], np.polyfit(true, measured, 1)[0]
+    print(f"{name}: correlation {found[0]:.3f}, slope {found[1]:.2f}, of {share:.0%} of the pairs")
     assert share >= 0.9
-    assert np.corrcoef(true, measured)[0, 1] > correlation
-    assert slope[0] < np.polyfit(true, measured, 1)[0] < slope[1]
+    assert found[0] > correlation
+    assert slope[0] < found[1] < slope[1]
 
 
 def test_numbers_are_nearly_the_true_ones(pairs):
