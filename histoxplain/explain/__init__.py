@@ -39,6 +39,7 @@ _names = {
         "segment_nuclei",
         "yardstick_for",
     ],
+    "pixels": ["PixelAscent"],
     "project": ["Projection", "Projector", "project"],
     "record": ["Explanation", "judge"],
     "search": ["Move", "bisect", "bracket", "descend"],

@@ -16,6 +16,7 @@ from histoxplain.explain.images import quantised
 from histoxplain.explain.invert import invert
 from histoxplain.explain.latent_space import device_of, draw, latent_space
 from histoxplain.explain.moves import Descent, Start, anchor_moves, blended_moves, class_moves, layer_variants
+from histoxplain.explain.pixels import PixelAscent
 from histoxplain.explain.record import Explanation
 from histoxplain.explain.search import Move
 
@@ -193,7 +194,7 @@ class LatentSearch(Explainer):
         return Found(shown, None, latents, settings)
 
 
-METHODS: dict[str, type[Explainer]] = {LatentSearch.method: LatentSearch}
+METHODS: dict[str, type[Explainer]] = {LatentSearch.method: LatentSearch, PixelAscent.method: PixelAscent}
 
 
 def make_explainer(method: str, bundle: Bundle, **options: Any) -> Explainer:
@@ -222,7 +223,7 @@ def counterfactual(
         image: a tensor `(C, H, W)` or `(1, C, H, W)` in `[-1, 1]`, a file, a `Case` or a PIL image.
         target: a class by name or number; None takes the runner-up.
         count: how many different answers.
-        method: "latent".
+        method: a name in `METHODS`: "latent", or for comparison "pixels".
         seed: fixes every draw.
         options: of the method's explainer, for instance `threshold=0.8` or `fit=True`.
 
