@@ -45,9 +45,9 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.ready: $(RECIPE) | $(BIN)/python
-	$(PIP) --editable ".[notebook]"
+	$(PIP) --editable ".[notebook,attributions]"
 	@touch $@
 
 $(VENV)/.ready-test: $(RECIPE) | $(BIN)/python
-	$(PIP) --editable ".[notebook,wandb,test]"
+	$(PIP) --editable ".[notebook,attributions,wandb,test]"
 	@touch $(VENV)/.ready $@
