@@ -8,6 +8,8 @@ _names = {
     "classifier": ["Classifier", "ClassifierConfig", "load_classifier", "save_classifier"],
     "conversion": ["Conversion", "convert"],
     "encoder": ["Encoder", "load_encoder", "save_encoder"],
+    "features": ["FeatureNet"],
+    "reference": ["Reference", "load_reference", "save_reference"],
     "stylegan2": [
         "Discriminator",
         "DiscriminatorConfig",
@@ -19,5 +21,6 @@ _names = {
         "save_discriminator",
         "save_generator",
     ],
+    "uncertainty": ["Uncertainty", "uncertainty"],
 }
 __getattr__, __dir__, __all__ = attach(__name__, _names)

@@ -16,6 +16,7 @@ from histoxplain._device import resolve_device
 from histoxplain._malloc import keep_freed_memory
 from histoxplain.models.classifier import Classifier, load_classifier
 from histoxplain.models.encoder import Encoder, load_encoder
+from histoxplain.models.reference import Reference, load_reference
 from histoxplain.models.stylegan2 import Generator, load_generator
 
 FORMAT = "histoxplain.bundle/1"
@@ -40,6 +41,8 @@ class Bundle:
     path: Path
     info: dict[str, Any] = field(default_factory=dict)
     """`bundle.json`: title, data, licence, measured figures."""
+    reference: Reference | None = None
+    """What images of the bundle's own kind measure, where these were measured: tells whether another is of the kind."""
 
     def __repr__(self) -> str:
         classes = ", ".join(self.class_names)
@@ -66,6 +69,7 @@ def load_bundle(name: str | Path, device: str = "auto", precision: str = "auto")
     classifier = load_classifier(path / files["classifier"]).to(resolve_device(device))
     oracle = load_classifier(path / files["oracle"]).to(resolve_device(device)) if "oracle" in files else None
     encoder = load_encoder(path / files["encoder"], device, precision) if "encoder" in files else None
+    reference = load_reference(path / files["reference"]) if "reference" in files else None
     _check_fits(path, generator, classifier)
     card = path / "README.md"
     return Bundle(
@@ -79,6 +83,7 @@ def load_bundle(name: str | Path, device: str = "auto", precision: str = "auto")
         card=card.read_text(encoding="utf-8") if card.exists() else "",
         path=path,
         info=info,
+        reference=reference,
     )
 
 
@@ -88,7 +93,7 @@ def write_bundle(path: str | Path, name: str, files: Mapping[str, str], **info: 
     Args:
         path: the folder.
         name: the bundle's name.
-        files: "generator" and "classifier", optionally "oracle" and "encoder", to file names in the folder.
+        files: "generator" and "classifier", optionally "oracle", "encoder" and "reference", to file names there.
         info: whatever else belongs there: title, data, licence, figures.
 
     Raises:
