@@ -3,6 +3,7 @@
 from histoxplain._lazy import attach
 
 _names = {
+    "bootstrap": ["Interval", "draw_weights", "interval_about", "ratio_interval", "share_interval"],
     "classification": [
         "area_under_curve",
         "balanced_accuracy",
@@ -15,12 +16,15 @@ _names = {
     "coverage": ["Coverage", "coverage"],
     "diversity": ["mean_pairwise_distance"],
     "distance": ["Distance"],
+    "drawn_distance": ["drawn_frechet_distances", "drawn_kernel_distances"],
     "feature_set": ["FeatureSet", "gather_features", "space_of"],
     "features": ["FEATURES", "FeatureNet", "FeatureSpace", "best_features", "extract_features", "feature_net"],
     "frechet": ["frechet_distance", "gaussian_distance", "mean_and_covariance"],
     "inception": ["INCEPTION", "InceptionNet"],
     "inception_weights": ["fetch_weights", "find_weights", "how_to_get_weights"],
     "kernel": ["kernel_distance", "polynomial_mmd"],
+    "localisation": ["best_overlap", "outside_share", "overlap", "pointing_game"],
+    "minimality": ["needed_share"],
     "perceptual": ["PerceptualDistance", "perceptual_distance", "perceptual_net"],
     "proximity": ["l1_distance", "sparsity"],
     "validity": ["is_valid", "validity"],
