@@ -74,27 +74,43 @@ def image_of(
     Raises:
         InputError: if the size, mode or kind is not the expected one.
     """
-    channels, resolution = bundle.generator.img_channels, bundle.resolution
+    return image_for(image, bundle.generator.img_channels, bundle.resolution, fit=fit, name=name)
+
+
+def image_for(
+    image: Tensor | str | Path | Case | Image.Image,
+    channels: int,
+    resolution: int,
+    *,
+    fit: bool = False,
+    name: str = "the image",
+) -> Tensor:
+    """One image as networks of `channels` channels and `resolution` pixels expect it; see `image_of`."""
     if isinstance(image, str | Path):
         u8, name = _from_path(image, channels, fit), str(image)
     elif isinstance(image, Image.Image):
         u8 = _from_pil(image, name, channels, fit)
     else:
-        u8 = _from_tensor(image, name, channels)
+        u8 = to_uint8(pixels_of(image, name, channels).cpu())
     _check_size(u8, name, resolution, fit)
     return to_unit(u8 if tuple(u8.shape[-2:]) == (resolution, resolution) else square(u8, resolution))
 
 
-def _from_tensor(image: Any, name: str, channels: int) -> Tensor:
+def pixels_of(image: Any, name: str, channels: int | None) -> Tensor:
+    """The tensor `(C, H, W)` in a `Case`, or a tensor itself, as it is.
+
+    Raises:
+        InputError: if it is no image with `channels` channels (any number for None) and values in `[-1, 1]`.
+    """
     x = image.image if isinstance(image, Case) else image
     way_out = "give a tensor, a file, a `Case` or a PIL image"
     check(isinstance(x, Tensor), "image", "be an image", type(x).__name__, way_out)
     x = x[0] if x.ndim == 4 and len(x) == 1 else x
-    ok = x.ndim == 3 and x.shape[0] == channels
-    check(ok, "image", f"have shape ({channels}, H, W)", f"{tuple(x.shape)} for {name}", "explain several with a list")
+    ok = x.ndim == 3 and channels in (None, len(x))
+    check(ok, "image", f"have shape ({channels or 'C'}, H, W)", f"{tuple(x.shape)} for {name}", "explain several with a list")
     check(
         x.is_floating_point(), "image", "be floating point in [-1, 1]", x.dtype, "use `hx.data.to_unit` on uint8 images"
     )
     ok = bool(x.isfinite().all()) and float(x.abs().max()) <= 1.5
     check(ok, "image", "hold values in [-1, 1]", f"values up to {float(x.abs().max()):g}", "use u / 127.5 - 1")
-    return to_uint8(x.detach().cpu())
+    return x.detach()
