@@ -7,6 +7,13 @@ _names = {
     "checkpoint": ["Checkpoint", "load_checkpoint", "save_checkpoint"],
     "classifier": ["Classifier", "ClassifierConfig", "load_classifier", "save_classifier"],
     "conversion": ["Conversion", "convert"],
+    "cyclegan": [
+        "PatchDiscriminator",
+        "Translator",
+        "TranslatorConfig",
+        "load_translator",
+        "save_translator",
+    ],
     "encoder": ["Encoder", "load_encoder", "save_encoder"],
     "features": ["FeatureNet"],
     "reference": ["Reference", "load_reference", "save_reference"],
@@ -21,6 +28,6 @@ _names = {
         "save_discriminator",
         "save_generator",
     ],
-    "uncertainty": ["Uncertainty", "uncertainty"],
+    "uncertainty": ["Uncertainty", "uncertainty_of"],
 }
 __getattr__, __dir__, __all__ = attach(__name__, _names)
