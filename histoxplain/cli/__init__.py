@@ -23,6 +23,10 @@ VERBS = {
     "prepare": ("histoxplain.cli.prepare", "make square images, split by patient, of a folder, an archive or an LMDB"),
     "train classifier": ("histoxplain.cli.train_classifier", "train a classifier on prepared data"),
     "train gan": ("histoxplain.cli.train_gan", "train a class-conditional generator on prepared data"),
+    "train cyclegan": (
+        "histoxplain.cli.train_cyclegan",
+        "train a translator between classes that changes a classifier's mind",
+    ),
     "generate": ("histoxplain.cli.generate", "draw images by seed and class, mixed or on the way between seeds"),
     "project": ("histoxplain.cli.project", "find the latent of an image"),
     "predict": ("histoxplain.cli.predict", "classify images into a CSV file"),
