@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from histoxplain.data import to_uint8, to_unit
+from histoxplain.explain.criteria import Criterion
 from histoxplain.explain.images import quantised
-from histoxplain.explain.invert import pixel_distance
-from histoxplain.explain.latent_space import BATCH, draw
-from histoxplain.explain.moves import Start
-from histoxplain.explain.search import Move, bisect, bracket
+from histoxplain.explain.latent_space import BATCH
+from histoxplain.explain.search import GRID, Move, bisect, bracket
+from histoxplain.explain.spaces import only_where, paint
 from histoxplain.explain.views import fixed_views
 
 if TYPE_CHECKING:
+    from histoxplain.explain.moves import Start
+    from histoxplain.explain.spaces import Space
     from histoxplain.models import Bundle
 
 
@@ -30,13 +33,13 @@ class Arrival:
     image: Tensor
     """What is drawn there, 8-bit exact, `(C, H, W)`."""
     cost: float
-    """How much the image changed, `pixel_distance`."""
+    """How much changed, by the search's criterion."""
     reached: bool
     """Whether the goal was reached."""
 
     @property
     def step(self) -> Tensor:
-        """The step taken, `(num_ws, w_dim)`."""
+        """The step taken, in the shape of the move."""
         return self.alpha * self.move.step
 
     @property
@@ -45,84 +48,163 @@ class Arrival:
         return self.move.gain(self.alpha)
 
 
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """What a search moves in, what it must reach, and what it minimises."""
+
+    bundle: Bundle
+    space: Space
+    threshold: float
+    """Probability that the saved image must reach."""
+    criterion: str = "l1"
+    """See `Criterion`."""
+    rounds: int = 3
+    """Bisections of each interval."""
+
+
 class Goal:
     """How far points are past the goal: a `search.Score`.
 
-    A point is a W+ latent with one more row, which holds how much of the image's detail is left. The image as it will
-    be saved must be the target with `threshold`; if it is, it must also keep the image's confidence on average over
-    turned, shifted, grainy, faded and softened views.
+    A point is a row of the space's numbers, and one more that tells how much of the image's detail is left. The image
+    as it will be saved must be the target with the threshold's probability; if it is, it must also keep the image's
+    confidence on average over turned, shifted, grainy, faded and softened views.
 
     Args:
-        bundle: the networks.
+        terms: see `Terms`.
         starts: the images.
         owner: which image each row belongs to, `(N,)`.
-        threshold: of the saved image.
         confidences: of the views on average, one an image.
+        limits: what a change may cost, one an image; points beyond are not looked at any further.
+        keep: how many arrivals of an image are wanted: what costs more than so many others is not looked at either.
+
+    Attributes:
+        costs: of the last arrival of each row, `(N,)`; infinite where there was none.
     """
 
     def __init__(
-        self, bundle: Bundle, starts: list[Start], owner: Tensor, threshold: float, confidences: Sequence[float]
+        self,
+        terms: Terms,
+        starts: list[Start],
+        owner: Tensor,
+        confidences: Sequence[float],
+        limits: Sequence[float] | None = None,
+        keep: int | None = None,
     ) -> None:
-        self.bundle, self.starts, self.owner, self.threshold = bundle, starts, owner, threshold
+        self.terms, self.starts, self.owner, self.keep = terms, starts, owner, keep
+        self.criterion = Criterion(terms.criterion, terms.bundle, terms.space)
         self.confidences = torch.tensor(confidences)
         self.targets = torch.tensor([start.target for start in starts])
+        self.limits = torch.full((len(starts),), torch.inf) if limits is None else torch.tensor(limits)
+        self.costs = torch.full((len(owner),), torch.inf)
+        self.shown: dict[int, Tensor] = {}
 
     @torch.no_grad()
     def __call__(self, points: Tensor, rows: Tensor) -> Tensor:
-        """`(n, num_ws + 1, w_dim)` and the rows they belong to: the margin, `(n,)`, >= 0 where arrived."""
+        """`(n, P + 1)` and the rows they belong to: the margin, `(n,)`, >= 0 where arrived."""
         pieces = zip(points.split(BATCH), rows.split(BATCH))
-        return torch.cat([self.of(self.draw(some, mine), mine) for some, mine in pieces])
+        return torch.cat([self._judged(some, mine) for some, mine in pieces])
+
+    def _judged(self, points: Tensor, rows: Tensor) -> Tensor:
+        x = quantised(self.draw(points, rows))
+        cost = self.cost(x, points, rows)
+        near = torch.nonzero(cost <= self.limits[self.owner[rows]]).flatten()
+        score = torch.full((len(rows),), -torch.inf)
+        if len(near):
+            score[near] = self.of(x[near], rows[near]).cpu()
+        for i in torch.nonzero(score >= 0).flatten().tolist():
+            self.costs[rows[i]], self.shown[int(rows[i])] = cost[i], to_uint8(x[i])
+        self._tighten(rows[score >= 0])
+        return score
+
+    def _tighten(self, rows: Tensor) -> None:
+        for i in self.owner[rows].unique().tolist() if self.keep else ():
+            found = self.costs[self.owner == i].sort().values
+            if len(found) >= self.keep:
+                self.limits[i] = min(float(self.limits[i]), float(found[self.keep - 1]))
+
+    def cost(self, x: Tensor, points: Tensor, rows: Tensor) -> Tensor:
+        """What the change to images `(n, C, H, W)` drawn at points costs, `(n,)`."""
+        if not len(rows):
+            return torch.zeros(0)
+        starts = [self.starts[i] for i in self.owner[rows].tolist()]
+        steps = points[:, :-1] - torch.stack([start.point(self.terms.space) for start in starts])
+        return self.criterion(x, torch.stack([start.image for start in starts]), steps).cpu()
+
+    def image(self, row: int) -> Tensor:
+        """The 8-bit exact image of a row's last arrival, `(C, H, W)`."""
+        return to_unit(self.shown[row])
 
     def draw(self, points: Tensor, rows: Tensor) -> Tensor:
         """The images at points, `(n, C, H, W)`, unclamped."""
-        details = [self.starts[i].detail for i in self.owner[rows].tolist()]
-        if not details or details[0] is None:
-            return draw(self.bundle.generator, points[:, :-1])
-        gain = points[:, -1, :1, None, None].clamp(0, 1)
-        return draw(self.bundle.generator, points[:, :-1], gain * torch.stack(details))
+        starts = [self.starts[i] for i in self.owner[rows].tolist()]
+        detail = None
+        if starts and starts[0].detail is not None:
+            gain = points[:, -1, None, None, None].clamp(0, 1)
+            detail = gain * torch.stack([start.detail for start in starts])
+        x = paint(self.terms.space, points[:, :-1], detail)
+        if not starts or starts[0].mask is None:
+            return x
+        return only_where(starts[0].mask, x, torch.stack([start.original for start in starts]))
 
     def of(self, x: Tensor, rows: Tensor) -> Tensor:
-        """The margin of images."""
-        x = quantised(x).contiguous(memory_format=torch.channels_last)  # a third faster through convolutions
-        classify, owner = self.bundle.classifier.probabilities, self.owner[rows]
+        """The margin of images; where it is below zero, it may lie further below."""
+        x = _for_convolutions(quantised(x))
+        owner = self.owner[rows]
         target = self.targets[owner][:, None].to(x.device)
-        p = classify(x).float()
+        p = self.terms.bundle.classifier.probabilities(x).float()
         others = p.scatter(1, target, 0.0).amax(1)
-        score = p.gather(1, target)[:, 0] - others.clamp_min(self.threshold)
+        mine = p.gather(1, target)[:, 0]
+        score = mine - others.clamp_min(self.terms.threshold)
         good = torch.nonzero(score >= 0).flatten()
         if len(good):
-            views = [p[good], *(classify(view).float() for view in fixed_views(x[good]))]
-            mean = torch.stack(views).mean(0).gather(1, target[good])[:, 0]
-            score[good] = mean - self.confidences[owner].to(mean)[good]
+            score[good] = self._from_all_sides(
+                x[good], mine[good], target[good], self.confidences[owner].to(mine)[good]
+            )
         return score
+
+    def _from_all_sides(self, x: Tensor, p: Tensor, target: Tensor, wanted: Tensor) -> Tensor:
+        """By how much the mean probability over the views exceeds what is wanted; ends where it cannot any more."""
+        views = fixed_views(x)
+        best, left = p + len(views), torch.arange(len(x), device=x.device)
+        for view in views:
+            left = left[best[left] / (len(views) + 1) >= wanted[left]]
+            if not len(left):
+                break
+            seen = self.terms.bundle.classifier.probabilities(_for_convolutions(view[left])).float()
+            best[left] += seen.gather(1, target[left])[:, 0] - 1
+        return best / (len(views) + 1) - wanted
+
+
+def _for_convolutions(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)  # a third faster through convolutions
 
 
 def points_of(moves: Sequence[Move]) -> tuple[Tensor, Tensor]:
-    """Starts and steps of moves as points, each `(N, num_ws + 1, w_dim)`; see `Goal`."""
-    starts, steps = torch.stack([m.start for m in moves]), torch.stack([m.step for m in moves])
-    fade = torch.tensor([m.fade for m in moves]).to(steps)[:, None, None].expand(-1, 1, steps.shape[-1])
+    """Starts and steps of moves as points, each `(N, P + 1)`; see `Goal`."""
+    starts, steps = torch.stack([m.start.flatten() for m in moves]), torch.stack([m.step.flatten() for m in moves])
+    fade = torch.tensor([m.fade for m in moves]).to(steps)[:, None]
     return torch.cat([starts, torch.ones_like(fade)], 1), torch.cat([steps, -fade], 1)
 
 
 def arrivals(
-    bundle: Bundle,
+    terms: Terms,
     starts: list[Start],
     moves: list[list[Move]],
     keep: int,
-    threshold: float,
     confidences: Sequence[float],
-    rounds: int = 4,
+    limits: Sequence[float] | None = None,
+    grids: list[list[Sequence[float]]] | None = None,
 ) -> list[list[Arrival]]:
     """Follow many moves of many images at once, each as far as it has to go.
 
     Args:
-        bundle: the networks.
+        terms: see `Terms`.
         starts: N images.
         moves: the candidate moves of each.
         keep: how many moves of an image to bisect; the others cost more than these.
-        threshold: see `Goal`.
         confidences: of the views of each image; see `Goal`.
-        rounds: bisections.
+        limits: what a change may cost, one an image; see `Goal`.
+        grids: for every move, equally many rising values of alpha to try; by default `GRID`.
 
     Returns:
         For every image the arrivals, cheapest first; empty where no move reached the goal.
@@ -132,50 +214,41 @@ def arrivals(
     if not flat:
         return [[] for _ in starts]
     begins, steps = points_of(flat)
-    goal = Goal(bundle, starts, owner, threshold, confidences)
-    low, high = bracket(goal, begins, steps)
-    rows = _cheapest(goal, begins + _column(high.nan_to_num(posinf=0), steps) * steps, high.isfinite(), keep)
+    goal = Goal(terms, starts, owner, confidences, limits, keep)
+    low, high = bracket(
+        goal, begins, steps, GRID if grids is None else torch.tensor([grid for some in grids for grid in some])
+    )
+    rows = _cheapest(goal, keep)
 
     def score(points: Tensor, some: Tensor) -> Tensor:
         return goal(points, rows[some])
 
-    alpha = bisect(score, begins[rows], steps[rows], low[rows], high[rows], rounds)
-    shown = quantised(goal.draw(begins[rows] + _column(alpha, steps) * steps[rows], rows))
-    cost = _cost(goal, shown, rows).tolist()
+    alpha = bisect(score, begins[rows], steps[rows], low[rows], high[rows], terms.rounds)
     found: list[list[Arrival]] = [[] for _ in starts]
     for k, row in enumerate(rows.tolist()):
-        found[int(owner[row])].append(Arrival(flat[row], float(alpha[k]), shown[k], cost[k], True))
+        found[int(owner[row])].append(
+            Arrival(flat[row], float(alpha[k]), goal.image(row), float(goal.costs[row]), True)
+        )
     return [sorted(some, key=lambda arrival: arrival.cost) for some in found]
 
 
-def _cost(goal: Goal, x: Tensor, rows: Tensor) -> Tensor:
-    """How much images differ from those they began with, `(n,)`."""
-    if not len(rows):
-        return x.new_zeros(0)
-    return pixel_distance(x, torch.stack([goal.starts[i].image for i in goal.owner[rows].tolist()])).cpu()
+def _cheapest(goal: Goal, keep: int) -> Tensor:
+    """Of the rows that arrived, the `keep` of each image that cost least."""
+    rows = torch.nonzero(goal.costs.isfinite()).flatten()
+    kept = [rows[:0]]
+    for i in goal.owner[rows].unique().tolist():
+        mine = rows[goal.owner[rows] == i]
+        kept.append(mine[goal.costs[mine].argsort()[:keep]])
+    return torch.cat(kept)
 
 
-def _column(alpha: Tensor, like: Tensor) -> Tensor:
-    return alpha[:, None, None].to(like)
-
-
-def _cheapest(goal: Goal, ends: Tensor, reached: Tensor, keep: int) -> Tensor:
-    """Of the moves that reached the goal, the `keep` of each image that change it least: their rows."""
-    rows = torch.nonzero(reached).flatten()
-    cost, owner = _cost(goal, goal.draw(ends[rows], rows), rows), goal.owner[rows]
-    kept = []
-    for i in owner.unique().tolist():
-        mine = torch.nonzero(owner == i).flatten()
-        kept.append(rows[mine[cost[mine].argsort()[:keep]]])
-    return torch.cat(kept) if kept else rows
-
-
-def last_resort(bundle: Bundle, start: Start, moves: list[Move]) -> Arrival:
+def last_resort(terms: Terms, start: Start, moves: list[Move]) -> Arrival:
     """Where nothing convinces the classifier: the whole move that comes nearest to it, marked as not reached."""
     begins, steps = points_of(moves)
     rows = torch.zeros(len(moves), dtype=torch.long)
-    goal = Goal(bundle, [start], rows, 0.0, [0.0])
+    goal = Goal(terms, [start], rows, [0.0])
     shown = quantised(goal.draw(begins + steps, rows))
     with torch.no_grad():
-        best = int(bundle.classifier.probabilities(shown)[:, start.target].argmax())
-    return Arrival(moves[best], 1.0, shown[best], float(_cost(goal, shown, rows)[best]), False)
+        best = int(terms.bundle.classifier.probabilities(shown)[:, start.target].argmax())
+    cost = goal.cost(shown, begins + steps, rows)
+    return Arrival(moves[best], 1.0, shown[best], float(cost[best]), False)

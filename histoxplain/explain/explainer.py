@@ -30,6 +30,9 @@ AnyImage: TypeAlias = "Tensor | str | Path | Case | Image.Image"
 THRESHOLD = 0.5
 """A counterfactual is valid from this probability of the target class on (and the target must be the most probable)."""
 
+BATCH_SIZE = 16
+"""Images of up to 128 px that are searched at the same time."""
+
 
 @dataclass(frozen=True, eq=False)
 class Found:
@@ -95,15 +98,21 @@ class Explainer(ABC):
     Args:
         bundle: the classifier to explain and the generator to draw with.
         threshold: probability that the saved counterfactual must reach to be valid.
-        batch_size: images that are searched at the same time.
+        batch_size: images that are searched at the same time; None takes 16 of up to 128 px, fewer of larger ones.
         fit: crop, resize and convert images of another size or kind instead of refusing them.
     """
 
     method: ClassVar[str]
     """The name in records, files and tables."""
+    assess: bool = True
+    """Whether records say what was measured to have changed and how far to trust it, at a small cost."""
 
-    def __init__(self, bundle: Bundle, *, threshold: float = THRESHOLD, batch_size: int = 4, fit: bool = False) -> None:
+    def __init__(
+        self, bundle: Bundle, *, threshold: float = THRESHOLD, batch_size: int | None = None, fit: bool = False
+    ) -> None:
         check_between("threshold", threshold, 0.0, 1.0)
+        if batch_size is None:
+            batch_size = max(1, min(BATCH_SIZE, BATCH_SIZE * 128**2 // bundle.resolution**2))
         check_at_least("batch_size", batch_size, 1)
         self.bundle, self.threshold, self.batch_size, self.fit = bundle, threshold, batch_size, fit
 
@@ -174,13 +183,29 @@ class Explainer(ABC):
                 seconds = (time.perf_counter() - start) / len(some)
                 for i, one in zip(some.tolist(), found):
                     one = replace(one, settings=settings | one.settings)
-                    explained.append(self.record(x[i], before[i], int(targets[i]), one, ids[i], seconds))
+                    record = self.record(x[i], before[i], int(targets[i]), one, ids[i], seconds)
+                    explained.append(self.assessed(record))
         return explained
+
+    def assessed(self, explanation: Explanation) -> Explanation:
+        """The record with its measurements and its reliability; as it is where `assess` is off."""
+        if not self.assess:
+            return explanation
+        from histoxplain.explain.reliability import assessed
+
+        return assessed(self.bundle, explanation)
 
     @torch.no_grad()
     def probabilities(self, x: Tensor) -> Tensor:
-        """The classifier's opinion of 8-bit images: `(N, K)`."""
-        return torch.cat([self.bundle.classifier.probabilities(some).float() for some in x.split(32)])
+        """The classifier's opinion of 8-bit images: `(N, K)`.
+
+        Raises:
+            InputError: if it is not finite.
+        """
+        found = torch.cat([self.bundle.classifier.probabilities(some).float() for some in x.split(32)])
+        bad = int((~found.isfinite()).any(1).sum())
+        check(not bad, "classifier", "give finite probabilities", f"NaN or infinity for {bad} of {len(x)} images")
+        return found
 
     def targets(self, before: Tensor, target: Target, ids: Sequence[str] = ()) -> Tensor:
         """The class asked of every image, `(N,)`: `target`, or the runner-up for None.

@@ -13,9 +13,11 @@ from histoxplain.explain.detail import detailed
 from histoxplain.explain.invert import pixel_distance
 from histoxplain.explain.latent_space import LatentSpace, one_hot
 from histoxplain.explain.search import Move, descend
+from histoxplain.explain.spaces import WPlus, only_where, pad_rows
 from histoxplain.explain.views import random_view
 
 if TYPE_CHECKING:
+    from histoxplain.explain.spaces import Space
     from histoxplain.models import Bundle, Generator
 
 GROUPS = ("coarse", "middle", "fine")
@@ -38,6 +40,16 @@ class Start:
     """The noise behind it, `(z_dim,)`, if known."""
     detail: Tensor | None = None
     """What W+ does not say of it, `(C, h, w)`; see `detail.detailed`."""
+    original: Tensor | None = None
+    """The image itself, `(C, H, W)`, which stays where the mask is 0."""
+    mask: Tensor | None = None
+    """Where the image may change, `(H, W)` in `[0, 1]`, the same for all images; None is everywhere."""
+    style: Tensor | None = None
+    """The point of StyleSpace, `(S,)`, for searches there."""
+
+    def point(self, space: Space) -> Tensor:
+        """The image's place in the space of a search, `(P,)`."""
+        return self.ws.flatten() if isinstance(space, WPlus) else self.style
 
 
 def layer_groups(num_ws: int) -> Tensor:
@@ -78,7 +90,8 @@ def layer_variants(move: Move) -> list[Move]:
     for names in SUBSETS:
         mask = torch.isin(groups, torch.tensor([GROUPS.index(name) for name in names]))
         step = move.step * mask[:, None].to(move.step)
-        variants.append(Move(move.start, step, f"{move.name}, {' and '.join(names)} layers", move.fade))
+        if bool((step != 0).any()):
+            variants.append(Move(move.start, step, f"{move.name}, {' and '.join(names)} layers", move.fade))
     return variants
 
 
@@ -124,10 +137,10 @@ def blended_moves(
     detail = None if starts[0].detail is None else torch.stack([s.detail for s in starts])
     rest = F.one_hot(torch.tensor([s.target for s in starts], device=ws.device), len(bundle.class_names)).bool()
     most = max(map(len, moves))
-    steps = torch.stack(
-        [F.pad(torch.stack([m.step for m in some]), (0, 0, 0, 0, 0, most - len(some))) for some in moves]
-    )
-    fades = torch.stack([F.pad(torch.tensor([m.fade for m in some]), (0, most - len(some))) for some in moves]).to(ws)
+    steps = pad_rows([torch.stack([m.step for m in some]) for some in moves], most)
+    fades = pad_rows([torch.tensor([m.fade for m in some]) for some in moves], most).to(ws)
+    space, mask = WPlus(bundle), starts[0].mask
+    originals = None if mask is None else torch.stack([s.original for s in starts])
     groups = layer_groups(ws.shape[1])
 
     def blend(u: Tensor) -> tuple[Tensor, Tensor]:
@@ -138,8 +151,9 @@ def blended_moves(
     def loss(u: Tensor, _: int) -> Tensor:
         step, fade = blend(u)
         with detailed(G, None if detail is None else (1 - fade)[:, None, None, None] * detail):
-            x = G.synthesis(ws + step, noise_mode="const").float()
-        logits = bundle.classifier(random_view(x, draws))
+            x = only_where(mask, space.image((ws + step).flatten(1)), originals)
+        view = random_view(x, draws).contiguous(memory_format=torch.channels_last)
+        logits = bundle.classifier(view)
         lead = logits[rest] - logits.masked_fill(rest, -torch.inf).amax(1)
         return (F.relu(how.margin - lead) + how.image * pixel_distance(x, images)).sum()
 

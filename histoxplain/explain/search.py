@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 Score = Callable[[Tensor, Tensor], Tensor]
-"""`(points (n, ...), rows (n,)) -> (n,)`: how far past the goal each point is; >= 0 means arrived. `rows` says which
-of the searched moves each point belongs to."""
+"""`(points (n, ...), rows (n,)) -> (n,)`: how far past the goal each point is; >= 0 means arrived, minus infinity that
+going farther is of no use. `rows` says which of the searched moves each point belongs to."""
 
 GRID = (0.25, 0.5, 0.75, 1.0, 1.35)
 
@@ -20,9 +20,9 @@ class Move:
     """A straight path in latent space: `start + alpha * step`."""
 
     start: Tensor
-    """`(num_ws, w_dim)`."""
+    """`(num_ws, w_dim)` in W+, `(S,)` in StyleSpace."""
     step: Tensor
-    """`(num_ws, w_dim)`."""
+    """The same shape."""
     name: str
     """What kind of step: "label", "difference", "towards sample 3", "gradient", ... with the layers it touches."""
     fade: float = 0.0
@@ -37,14 +37,16 @@ class Move:
         return min(max(1 - self.fade * alpha, 0.0), 1.0)
 
 
-def bracket(score: Score, starts: Tensor, steps: Tensor, grid: Sequence[float] = GRID) -> tuple[Tensor, Tensor]:
+def bracket(
+    score: Score, starts: Tensor, steps: Tensor, grid: Sequence[float] | Tensor = GRID
+) -> tuple[Tensor, Tensor]:
     """For many moves at once, the first interval of `grid` in which the goal is reached.
 
     Args:
         score: see `Score`.
         starts: `(N, ...)`.
         steps: `(N, ...)`.
-        grid: rising values of alpha.
+        grid: rising values of alpha, for all moves alike or a row for each, `(N, G)`.
 
     Returns:
         The interval's ends, each `(N,)`: `high` has arrived, `low` has not; `high` is infinite where none arrived.
@@ -55,13 +57,16 @@ def bracket(score: Score, starts: Tensor, steps: Tensor, grid: Sequence[float] =
         (0.5, 0.75)
     """
     low, high = torch.zeros(len(starts)), torch.full((len(starts),), torch.inf)
-    for alpha in grid:
-        open_rows = torch.nonzero(high.isinf()).flatten()
+    open_rows, shape = torch.arange(len(starts)), (-1,) + (1,) * (starts.ndim - 1)
+    for alphas in torch.as_tensor(grid, dtype=torch.float32).expand(len(starts), -1).T:
         if not len(open_rows):
             break
-        arrived = score(starts[open_rows] + alpha * steps[open_rows], open_rows).cpu() >= 0
-        high[open_rows[arrived]] = alpha
-        low[open_rows[~arrived]] = alpha
+        alpha = alphas[open_rows]
+        past = score(starts[open_rows] + alpha.reshape(shape).to(steps) * steps[open_rows], open_rows).cpu()
+        arrived = past >= 0
+        high[open_rows[arrived]] = alpha[arrived]
+        low[open_rows[~arrived]] = alpha[~arrived]
+        open_rows = open_rows[~arrived & past.isfinite()]
     return low, high
 
 

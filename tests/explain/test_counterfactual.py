@@ -5,8 +5,9 @@ import torch
 
 from histoxplain._checks import InputError
 from histoxplain.explain import LatentSearch, counterfactual, explain_latents, generate_pairs, make_explainer
-from histoxplain.explain.arrival import Goal
+from histoxplain.explain.arrival import Goal, Terms
 from histoxplain.explain.moves import Start, layer_groups
+from histoxplain.explain.spaces import WPlus
 
 
 def red_needed(bundle, confidence):
@@ -91,7 +92,7 @@ def test_a_fixed_pattern_of_pixels_does_not_pass(bundle):
 
     tricked = type(bundle)(bundle.generator, Trick())
     start = Start(latents_of(0.0)[0], torch.zeros(3, 16, 16), source=1, target=2)
-    goal = Goal(tricked, [start], torch.tensor([0]), 0.5, [0.9])
+    goal = Goal(Terms(tricked, WPlus(bundle), 0.5), [start], torch.tensor([0]), [0.9])
     x = torch.full((1, 3, 16, 16), -1.0)
     x[..., 0, 0] = 1
     assert tricked.classifier.probabilities(x)[0, 2] > 0.99

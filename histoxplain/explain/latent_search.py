@@ -1,0 +1,155 @@
+"""Classifier-guided search in a generator's W+: the smallest move that changes the classifier's mind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+
+from histoxplain._checks import check_at_least, check_one_of
+from histoxplain.explain.arrival import Arrival, Terms, arrivals, last_resort
+from histoxplain.explain.diverse import PATIENCE, SELECTIONS, choose, mean_pairwise_distance
+from histoxplain.explain.explainer import Found
+from histoxplain.explain.generator_search import GeneratorSearch
+from histoxplain.explain.latent_space import latent_space
+from histoxplain.explain.moves import Descent, Start, anchor_moves, blended_moves, class_moves, layer_variants
+from histoxplain.explain.spaces import WPlus
+
+if TYPE_CHECKING:
+    from histoxplain.explain.search import Move
+    from histoxplain.models import Bundle
+
+FARTHEST = 1.35
+"""How far beyond a sample a path is followed."""
+AROUND = (0.8, 1.0, 1.25, 1.6)
+"""Where a path is looked at again that is known to arrive at 1, once only some of its layers move."""
+
+
+class LatentSearch(GeneratorSearch):
+    """The smallest move in W+ whose saved image the classifier gives to the target, without leaving real tissue.
+
+    Candidates are straight paths from the image's latent: towards the same noise under the other label (generated
+    images), along the difference of class means, towards samples of the target class, and along a blend of these found
+    by gradient descent on the classifier's margin. Paths are bracketed and bisected, the best ones again with only some
+    layers moving, and the one that costs least by `criterion` wins. What already costs more than the best is not
+    followed any further.
+
+    Args:
+        bundle: the generator and the classifier.
+        gradient_steps: steps of the gradient descent; 0 leaves it out.
+        anchors: how many samples of the target class to move towards.
+        selection: how several answers are chosen, "spread" or "determinant"; see `diverse.choose`.
+        options: see `GeneratorSearch`.
+    """
+
+    method: ClassVar[str] = "latent"
+
+    def __init__(
+        self, bundle: Bundle, *, gradient_steps: int = 12, anchors: int = 4, selection: str = "spread", **options: Any
+    ) -> None:
+        super().__init__(bundle, **options)
+        check_at_least("gradient_steps", gradient_steps, 0)
+        check_at_least("anchors", anchors, 1)
+        check_one_of("selection", selection, SELECTIONS)
+        self.gradient_steps, self.anchors, self.selection = gradient_steps, anchors, selection
+        self.free = self.lock.ws()
+
+    def move(self, starts: list[Start], count: int, seed: int) -> list[Found]:
+        """See `GeneratorSearch.move`."""
+        several = count > 1
+        pools, sure, moves = self.first(starts, count, keep=2 * count if several else 2)
+        if self.gradient_steps:
+            blends = self.refined(starts, moves, pools, seed)
+            self.extend(pools, starts, [[move] for move in blends], count, sure)
+        best = [variants(pool[: count + 1]) for pool in pools]
+        self.extend(pools, starts, [m for m, _ in best], count, sure, [g for _, g in best])
+        return [self.found(start, pool, count, c) for start, pool, c in zip(starts, pools, sure)]
+
+    def terms(self) -> Terms:
+        """What the search moves in, must reach and minimises."""
+        return Terms(self.bundle, WPlus(self.bundle), self.threshold, self.criterion)
+
+    def paths(self, start: Start, count: int) -> list[Move]:
+        """The first paths of an image, with what is locked held still."""
+        space, G = latent_space(self.bundle), self.bundle.generator
+        anchors = self.anchors + (2 * count if count > 1 else 0)
+        with torch.no_grad():
+            moves = class_moves(start, space, G) + anchor_moves(start, space, anchors)
+        if self.free is None:
+            return moves
+        return [replace(move, step=move.step * self.free[:, None].to(move.step)) for move in moves]
+
+    def first(
+        self, starts: list[Start], count: int, keep: int
+    ) -> tuple[list[list[Arrival]], list[float], list[list[Move]]]:
+        """Follow the first paths; where none gets the full confidence, ask for less of it, never below the threshold.
+
+        Returns:
+            The arrivals of each image, at least one, the confidence asked of each, and their paths.
+        """
+        terms, moves = self.terms(), [self.paths(start, count) for start in starts]
+        sure = [self.confidence] * len(starts)
+        pools = arrivals(terms, starts, moves, keep, sure)
+        for less in ((self.confidence + self.threshold) / 2, self.threshold):
+            rows = [i for i, pool in enumerate(pools) if not pool]
+            again = arrivals(terms, [starts[i] for i in rows], [moves[i] for i in rows], keep, [less] * len(rows))
+            for i, pool in zip(rows, again):
+                sure[i], pools[i] = less, pool
+        for i in [i for i, pool in enumerate(pools) if not pool]:
+            pools[i] = [last_resort(terms, starts[i], moves[i])]
+        return pools, sure, moves
+
+    def extend(
+        self,
+        pools: list[list[Arrival]],
+        starts: list[Start],
+        moves: list[list[Move]],
+        count: int,
+        sure: list[float],
+        grids: list[list[tuple[float, ...]]] | None = None,
+    ) -> None:
+        """Follow more paths, as far as they are worth it, and sort them into the pools."""
+        worth = 1.0 if count == 1 else PATIENCE
+        limits = [worth * pool[0].cost if pool[0].reached else torch.inf for pool in pools]
+        keep = 1 if count == 1 else 3 * count
+        for pool, more in zip(pools, arrivals(self.terms(), starts, moves, keep, sure, limits, grids)):
+            pool += more
+            pool.sort(key=lambda arrival: (not arrival.reached, arrival.cost))
+
+    def refined(
+        self, starts: list[Start], moves: list[list[Move]], pools: list[list[Arrival]], seed: int
+    ) -> list[Move]:
+        """A blend of each image's paths that begins at its best arrival."""
+        first = [(pool[0].move, pool[0].alpha) for pool in pools]
+        return blended_moves(starts, moves, first, self.bundle, Descent(steps=self.gradient_steps), seed)
+
+    def found(self, start: Start, pool: list[Arrival], count: int, sure: float) -> Found:
+        """The best of the pool, or `count` that differ; with what was measured."""
+        reached = [arrival for arrival in pool if arrival.reached] or pool[:1]
+        images, cost = torch.stack([a.image for a in reached]), torch.tensor([a.cost for a in reached])
+        chosen = [reached[i] for i in choose(images, cost, count, self.selection)]
+        shown = torch.stack([arrival.image for arrival in chosen])
+        ends = torch.stack([start.ws + arrival.step for arrival in chosen])
+        settings = {
+            "confidence": round(sure, 4),
+            "moves": [arrival.move.name for arrival in chosen],
+            "alpha": [round(arrival.alpha, 4) for arrival in chosen],
+            "change": [round(arrival.cost, 4) for arrival in chosen],
+            "candidates": len(pool),
+            "mean_pairwise_distance": round(mean_pairwise_distance(shown), 4),
+        }
+        latents = {"start": start.ws.clone(), "end": ends}
+        if start.detail is not None:
+            latents |= {"detail": start.detail.clone(), "gain": torch.tensor([arrival.gain for arrival in chosen])}
+        return Found(shown, None, latents, settings)
+
+
+def variants(pool: list[Arrival]) -> tuple[list[Move], list[tuple[float, ...]]]:
+    """The moves of arrivals with only some layers taking part, and where along each to look."""
+    moves, grids = [], []
+    for arrival in pool:
+        some = layer_variants(arrival.move)
+        moves += some
+        grids += [tuple(min(k * arrival.alpha, max(FARTHEST, arrival.alpha)) for k in AROUND)] * len(some)
+    return moves, grids
