@@ -30,6 +30,11 @@ class CycleGANConfig:
     """Residual blocks of a ResNet; the paper has 9 from 256 px on."""
     width_d: int = 64
     """Feature maps of the discriminators' first layer."""
+    depth_d: int = 4
+    """Halvings of the resolution in the discriminators; with fewer they judge smaller patches."""
+    shrink: int = 1
+    """Draw changes, and judge images, at this fraction of the resolution: detail finer than that stays the image's own,
+    and training takes a fraction of the time."""
     residual: bool = True
     """The translator draws the change that is added to an image; off: the image, as published."""
     joint: bool | None = None
@@ -43,6 +48,8 @@ class CycleGANConfig:
     counter_views: float = 0.5
     """How much the translations that the classifier judges are shifted, brightened, softened and made grainy, so that
     no pattern that only this classifier sees can change its mind; 0 shows them as they are."""
+    counter_interval: int = 1
+    """Steps between applications of the classifier; its weight is multiplied accordingly."""
     counter_temperature: float = 1.0
     """The classifier's logits are divided by this; above 1 there is a slope where it was certain."""
     cycle_noise: float = 0.0
@@ -67,7 +74,7 @@ class CycleGANConfig:
     """Send the log to Weights & Biases too; WANDB_MODE=offline keeps it on this machine."""
 
     def __post_init__(self) -> None:
-        for name in ("batch", "width", "depth", "blocks", "width_d"):
+        for name in ("batch", "width", "depth", "blocks", "width_d", "depth_d", "shrink", "counter_interval"):
             check_at_least(name, getattr(self, name), 1)
         for name in ("cycle_weight", "counter_weight", "counter_views", "cycle_noise", "buffer", "validation"):
             check_at_least(name, getattr(self, name), 0)

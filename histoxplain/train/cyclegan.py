@@ -108,6 +108,8 @@ class CycleGANTraining:
         config: the settings.
     """
 
+    title = "train cyclegan"
+
     def __init__(self, splits: dict[str, LabelledPixels], classifier: Classifier, config: CycleGANConfig) -> None:
         self.config, self.splits = config, splits
         self.device = resolve_device(config.device)
@@ -142,13 +144,15 @@ class CycleGANTraining:
             depth=config.depth,
             blocks=config.blocks,
             residual=config.residual,
+            shrink=config.shrink,
             joint=len(self.class_names) > 2 if config.joint is None else config.joint,
         )
         return Translator(shape).to(self.device).train()
 
     def _discriminator(self) -> PatchDiscriminator:
         config, shape = self.config, self.T.config
-        network = PatchDiscriminator(shape.channels, len(self.class_names), config.width_d, shape.joint)
+        sizes = (config.width_d, config.depth_d, config.shrink)
+        network = PatchDiscriminator(shape.channels, len(self.class_names), *sizes, joint=shape.joint)
         return network.to(self.device).train()
 
     def prepare(self, quiet: bool) -> None:
@@ -187,9 +191,11 @@ class CycleGANTraining:
             "gan": least_squares(self.D(fake, targets), 1.0),
             "cycle": (self.T(self._noisy(fake), sources) - x).abs().mean(),
             "identity": (self.T(x, sources) - x).abs().mean(),
-            "counter": self._counter(fake, targets),
         }
-        weights = {"gan": 1.0, "cycle": config.cycle_weight, "identity": config.mu, "counter": config.counter_weight}
+        weights = {"gan": 1.0, "cycle": config.cycle_weight, "identity": config.mu}
+        if config.counter_weight and self.steps % config.counter_interval == 0:
+            terms["counter"] = self._counter(fake, targets)
+            weights["counter"] = config.counter_weight * config.counter_interval
         for name, term in terms.items():
             self._note(name, term)
         apply_gradients(sum(weights[name] * term for name, term in terms.items()), self.opt_t)

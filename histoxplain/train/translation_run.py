@@ -34,7 +34,7 @@ class TranslationRun(Run):
         if self.writes:
             self.log.write(**figures)
             names = ("flipped", "cycle", "gan", "loss_d")
-            self.bar.set_postfix({name: f"{figures[name]:.3g}" for name in names})
+            self.bar.set_postfix({name: f"{figures[name]:.3g}" for name in names if name in figures})
 
     def show(self) -> None:
         """A grid of translations; figures of the validation split as a line of the log."""

@@ -31,6 +31,8 @@ class TranslatorConfig:
     """Residual blocks of a ResNet; 9 from 256 px on in the paper."""
     residual: bool = True
     """Draw the change that is added to the image, rather than the image: what stays need not be drawn again."""
+    shrink: int = 1
+    """Draw the change at this fraction of the resolution: what is finer stays as it is, and time is saved."""
     joint: bool = False
     """One network that is told the target, rather than one for each target; needed for more than two classes."""
 
@@ -39,6 +41,8 @@ class TranslatorConfig:
         count = len(self.class_names)
         check(count >= 2, "class_names", "name at least 2 classes", count, "with one there is nothing to translate to")
         check_one_of("architecture", self.architecture, ARCHITECTURES)
-        for name in ("channels", "width", "depth", "blocks", "resolution"):
+        for name in ("channels", "width", "depth", "blocks", "resolution", "shrink"):
             check_at_least(name, getattr(self, name), 1)
+        ok = self.shrink == 1 or self.residual
+        check(ok, "shrink", "be 1 where the image is drawn and not its change", self.shrink, "or turn `residual` on")
         check(count == 2 or self.joint, "joint", f"be on for {count} classes", self.joint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from histoxplain.models.cyclegan.layers import instance_norm
+from histoxplain.models.cyclegan.instance_norm import InstanceNorm
 
 
 class AttentionGate(nn.Module):
@@ -62,13 +62,13 @@ class AttentionUNet(nn.Module):
 
 def _down(inputs: int, outputs: int, first: bool) -> nn.Sequential:
     convolution = nn.Conv2d(inputs, outputs, 4, 2, 1, bias=first)
-    norm = [] if first else [instance_norm(outputs)]
-    return nn.Sequential(convolution, *norm, nn.LeakyReLU(0.2, inplace=True))
+    norm = [] if first else [InstanceNorm(outputs)]
+    return nn.Sequential(convolution, *norm, nn.LeakyReLU(0.2))
 
 
 def _up(inputs: int, outputs: int) -> nn.Sequential:
     convolution = nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False)
-    return nn.Sequential(convolution, instance_norm(outputs), nn.ReLU(inplace=True))
+    return nn.Sequential(convolution, InstanceNorm(outputs), nn.ReLU())
 
 
 class ResNetGenerator(nn.Module):
@@ -86,7 +86,7 @@ class ResNetGenerator(nn.Module):
         self.multiple, self.least = 4, 8
         self.layers = nn.Sequential(
             nn.Conv2d(inputs, width, 7, padding=3, padding_mode="reflect", bias=False),
-            *(instance_norm(width), nn.ReLU(inplace=True)),
+            *(InstanceNorm(width), nn.ReLU()),
             *_resized(nn.Conv2d(width, 2 * width, 3, 2, 1, bias=False)),
             *_resized(nn.Conv2d(2 * width, 4 * width, 3, 2, 1, bias=False)),
             *(ResidualBlock(4 * width) for _ in range(blocks)),
@@ -101,7 +101,7 @@ class ResNetGenerator(nn.Module):
 
 
 def _resized(convolution: nn.Module) -> tuple[nn.Module, ...]:
-    return convolution, instance_norm(convolution.out_channels), nn.ReLU(inplace=True)
+    return convolution, InstanceNorm(convolution.out_channels), nn.ReLU()
 
 
 class ResidualBlock(nn.Module):
@@ -112,7 +112,7 @@ class ResidualBlock(nn.Module):
         parts = []
         for _ in range(2):
             convolution = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=False)
-            parts += [convolution, instance_norm(channels), nn.ReLU(inplace=True)]
+            parts += [convolution, InstanceNorm(channels), nn.ReLU()]
         self.layers = nn.Sequential(*parts[:-1])
 
     def forward(self, x: Tensor) -> Tensor:

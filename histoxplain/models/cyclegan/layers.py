@@ -12,11 +12,6 @@ DEVIATION = 0.02
 """Of the normal distribution that weights start from (Zhu et al., 2017)."""
 
 
-def instance_norm(channels: int) -> nn.InstanceNorm2d:
-    """Instance normalisation with a scale and an offset."""
-    return nn.InstanceNorm2d(channels, affine=True)
-
-
 def start_small(network: nn.Module, generator: torch.Generator | None = None) -> nn.Module:
     """Draw the weights of convolutions with a deviation of 0.02 and set biases to 0; returns the network."""
     for module in network.modules():

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from histoxplain._checks import check, check_images
 from histoxplain._device import resolve_precision
@@ -76,11 +77,16 @@ class Translator(nn.Module):
         return self._image(x, drawn)
 
     def _ready(self, x: Tensor) -> Tensor:
-        x = grown(x, self.networks[0].multiple, self.networks[0].least)
+        network, shrink = self.networks[0], self.config.shrink
+        x = grown(x, network.multiple * shrink, network.least * shrink)
+        x = F.avg_pool2d(x, shrink) if shrink > 1 else x
         return x.contiguous(memory_format=torch.channels_last)
 
     def _image(self, x: Tensor, drawn: Tensor) -> Tensor:
-        drawn = torch.tanh(drawn.float())[..., : x.shape[-2], : x.shape[-1]]
+        drawn, shrink = torch.tanh(drawn.float()), self.config.shrink
+        if shrink > 1:
+            drawn = F.interpolate(drawn, scale_factor=shrink, mode="bilinear", align_corners=False)
+        drawn = drawn[..., : x.shape[-2], : x.shape[-1]]
         return (x + 2 * drawn).clamp(-1, 1) if self.config.residual else drawn
 
     def set_precision(self, precision: str = "auto") -> Translator:
