@@ -21,6 +21,7 @@ from histoxplain._checks import InputError, check, check_exists
 from histoxplain.data import to_uint8, to_unit
 from histoxplain.explain.change import paint_change
 from histoxplain.explain.images import quantised
+from histoxplain.explain.reliability.words import reliability_html
 
 if TYPE_CHECKING:
     from histoxplain.models import Classifier
@@ -70,6 +71,10 @@ class Explanation:
     """How it was made, and what was measured on the way; JSON types only."""
     seconds: float = 0.0
     """Computing time of this image."""
+    reliability: dict[str, Any] | None = None
+    """How far to trust it, as `Reliability.to_json` gives it: `sentence`, `trusted`, `checks`; None: not assessed."""
+    measurements: list[dict[str, Any]] | None = None
+    """What each counterfactual changed, as `Comparison.to_dict` gives it; None: not measured."""
 
     def __post_init__(self) -> None:
         count, classes = len(self.counterfactuals), len(self.class_names)
@@ -125,6 +130,8 @@ class Explanation:
             "seconds": self.seconds,
             "settings": self.settings,
             "counterfactuals": entries,
+            "reliability": self.reliability,
+            "measurements": self.measurements,
         }
 
     def save(self, folder: str | Path) -> Path:
@@ -196,6 +203,7 @@ class Explanation:
             latents={k.partition(".")[2]: v for k, v in arrays.items() if k.startswith("latents.")},
             **{k: v for k, v in arrays.items() if not k.startswith("latents.")},
             **{k: content[k] for k in ("method", "case_id", "threshold", "settings", "seconds")},
+            **{k: content.get(k) for k in ("reliability", "measurements")},  # older ones have neither
         )
 
     def _repr_html_(self) -> str:
@@ -209,7 +217,14 @@ class Explanation:
             cells.append(_cell(image, name, float(self.probabilities_after[i, self.target_class]), target))
             cells.append(_cell(paint_change(self.change[i]), "change: purple darker, orange lighter", None, target))
         title = f"<b>{escape(self.case_id)}</b>: {source} &rarr; {target}"
-        return f"<div>{title}<div style='display:flex;flex-wrap:wrap;gap:8px'>{''.join(cells)}</div></div>"
+        row = f"<div style='display:flex;flex-wrap:wrap;gap:8px'>{''.join(cells)}</div>"
+        return f"<div>{title}{row}{self._said()}</div>"
+
+    def _said(self) -> str:
+        """What was measured and how far to trust it, in sentences, as HTML."""
+        measured = [one["sentence"] for one in self.measurements or []]
+        lines = [f"<p>Change {i + 1}: {escape(words)}</p>" for i, words in enumerate(measured)]
+        return "".join(lines) + (reliability_html(self.reliability) if self.reliability is not None else "")
 
 
 def check_free(folder: Path) -> None:

@@ -1,0 +1,131 @@
+"""Is the image of the kind that the networks know? Its Mahalanobis distance to such images, in pretrained features.
+
+After Lee et al., *A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial Attacks*
+(NeurIPS 2018): one Gaussian a class with a covariance in common. The covariance is that of probabilistic principal
+components (Tipping & Bishop, 1999): the largest axes, and one variance for all that is beyond them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from histoxplain._checks import check
+from histoxplain.explain.reliability.check import Check, unchecked
+from histoxplain.explain.reliability.percentile import RARE, in_words, place
+
+if TYPE_CHECKING:
+    from histoxplain.models import FeatureNet, Reference
+
+AXES = 64
+"""Principal axes that are kept."""
+NAME, QUESTION = "familiar", "Is the image of the kind that the networks know?"
+PLAIN = 2.5 / 127.5
+"""An image whose values lie closer together than this in every channel is of one colour: two grey levels of 256."""
+
+
+@cache
+def feature_net(device: str) -> FeatureNet:
+    """The features that distances are measured in, built once for each device."""
+    from histoxplain.models import FeatureNet
+
+    return FeatureNet().to(device)
+
+
+@torch.no_grad()
+def features_of(x: Tensor, batch: int = 32) -> Tensor:
+    """Pretrained features `(N, 1280)` of images `(N, C, H, W)` in `[-1, 1]`, float32 on the CPU."""
+    net = feature_net(str(x.device))
+    return torch.cat([net(some).float().cpu() for some in x.split(batch)])
+
+
+def fit_gaussians(features: Tensor, labels: Sequence[int] | None = None, axes: int = AXES) -> dict[str, Tensor]:
+    """One Gaussian a class with a covariance in common.
+
+    Args:
+        features: `(N, D)`, N at least 3.
+        labels: class of each row; None, or any -1, takes all rows for one class.
+        axes: how many principal axes to keep; fewer where there are few rows.
+
+    Returns:
+        `means (K, D)`, `axes (r, D)`, `variances (r,)` and `rest ()`, float32, as in `Reference`.
+
+    Example:
+        >>> x = torch.tensor([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+        >>> found = fit_gaussians(x, axes=1)
+        >>> found["variances"].tolist(), found["rest"].item()
+        ([4.5], 0.5)
+    """
+    check(features.ndim == 2 and len(features) > 2, "features", "be (N, D) of 3 images or more", tuple(features.shape))
+    rows, width = features.double(), features.shape[1]
+    classes = torch.as_tensor([0] * len(rows) if labels is None or min(labels) < 0 else list(labels))
+    means = torch.stack([rows[classes == k].mean(0) for k in classes.unique()])
+    centred = rows - means[torch.unique(classes, return_inverse=True)[1]]
+    kept = max(1, min(axes, width - 1, (len(rows) - len(means)) // 2))
+    values, vectors = torch.linalg.eigh(centred.T @ centred / len(rows))
+    values = values.flip(0).clamp_min(1e-12)
+    found = {"means": means, "axes": vectors.flip(1).T[:kept], "variances": values[:kept], "rest": values[kept:].mean()}
+    return {name: tensor.float().contiguous() for name, tensor in found.items()}
+
+
+def mahalanobis(features: Tensor, means: Tensor, axes: Tensor, variances: Tensor, rest: Tensor) -> Tensor:
+    """Distance to the nearest class mean, in standard deviations along each direction.
+
+    Args:
+        features: `(N, D)`.
+        means: `(K, D)`.
+        axes: `(r, D)`, orthonormal rows.
+        variances: along them, `(r,)`.
+        rest: along all other directions, `()`.
+
+    Returns:
+        `(N,)`, float32.
+
+    Example:
+        >>> means, axes = torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])
+        >>> mahalanobis(torch.tensor([[4.0, 3.0]]), means, axes, torch.tensor([4.0]), torch.tensor(1.0)).item() ** 2
+        13.0
+    """
+    away = features[:, None].double() - means.double()  # (N, K, D)
+    along = away @ axes.double().T
+    beyond = (away.square().sum(-1) - along.square().sum(-1)).clamp_min(0)
+    squared = (along.square() / variances.double()).sum(-1) + beyond / rest.double()
+    return squared.amin(1).sqrt().float()
+
+
+def distances(features: Tensor, reference: Reference) -> Tensor:
+    """Mahalanobis distances of features `(N, D)` to a bundle's reference, `(N,)`."""
+    r = reference
+    return mahalanobis(features, r.means, r.axes, r.variances, r.rest)
+
+
+def is_plain(x: Tensor) -> bool:
+    """Whether an image `(C, H, W)` is of one colour throughout."""
+    flat = x.flatten(1)
+    return bool((flat.amax(1) - flat.amin(1)).max() <= PLAIN)
+
+
+def check_familiar(x: Tensor, reference: Reference | None, drawn: bool = False) -> Check:
+    """Whether an image `(C, H, W)` is of the kind that the networks know.
+
+    Args:
+        x: the image.
+        reference: of the bundle; without it only an image of one colour is told.
+        drawn: the generator drew it, so that it need not pass for a real one.
+    """
+    plain = ("the image is of a single colour and shows nothing",) if is_plain(x) else ()
+    if reference is None:
+        if plain:
+            return Check(NAME, QUESTION, "no: it is of a single colour", plain)
+        return unchecked(NAME, QUESTION, "the bundle has no reference images")
+    figures = place(float(distances(features_of(x[None]), reference)[0]), reference.distances)
+    words = in_words(figures, "further from them")
+    strange = figures["percentile"] > RARE
+    if drawn and not plain:
+        return Check(NAME, QUESTION, f"drawn by the generator itself; {words}", figures=figures)
+    doubts = plain or ((f"the image is unlike those that the networks know ({words})",) if strange else ())
+    return Check(NAME, QUESTION, f"{'no' if doubts else 'yes'}: {words}", doubts, figures=figures)
