@@ -4,6 +4,7 @@ from histoxplain._lazy import attach
 
 _names = {
     "attfind": ["AttFind"],
+    "attribution": ["ATTRIBUTIONS", "Attribution", "attribute", "paint_map", "spatial_layers"],
     "boundary": ["boundary_directions", "difference_directions"],
     "change": ["change_map", "paint_change"],
     "counterfactual": ["METHODS", "counterfactual", "explain_latents", "make_explainer"],

@@ -19,11 +19,13 @@ Opinion = Callable[[Tensor], Tensor]
 """Images `(N, C, H, W)` in `[-1, 1]` to logits `(N, K)`."""
 
 
-def logits_of(classifier: Any, x: Tensor) -> Tensor:
+def logits_of(classifier: Any, x: Tensor, least: int = 2) -> Tensor:
     """Logits `(N, K)`, float32, of a network; of any other callable, which gives probabilities, their logarithm.
 
+    A single number an image, where `least` allows it, is taken as it is.
+
     Raises:
-        InputError: if they are not finite, or are not K >= 2 numbers an image.
+        InputError: if they are not finite, or are not K >= `least` numbers an image.
 
     Example:
         >>> half = lambda x: torch.full((len(x), 2), 0.5)
@@ -31,11 +33,11 @@ def logits_of(classifier: Any, x: Tensor) -> Tensor:
         [[-0.6931471824645996, -0.6931471824645996]]
     """
     found = classifier(x)
-    ok = isinstance(found, Tensor) and found.ndim == 2 and len(found) == len(x) and found.shape[1] > 1
+    ok = isinstance(found, Tensor) and found.ndim == 2 and len(found) == len(x) and found.shape[1] >= least
     got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-    check(ok, "classifier", f"give ({len(x)}, K) numbers with K at least 2", got)
+    check(ok, "classifier", f"give ({len(x)}, K) numbers with K at least {least}", got)
     found = found.float()
-    if not isinstance(classifier, nn.Module):
+    if not isinstance(classifier, nn.Module) and found.shape[1] > 1:
         found = found.clamp_min(1e-7).log()  # keeps NaN
     bad = int((~found.isfinite()).any(1).sum())
     check(not bad, "classifier", "give finite numbers", f"NaN or infinity for {bad} of {len(x)} images")

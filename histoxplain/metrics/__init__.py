@@ -17,6 +17,7 @@ _names = {
     "diversity": ["mean_pairwise_distance"],
     "distance": ["Distance"],
     "drawn_distance": ["drawn_frechet_distances", "drawn_kernel_distances"],
+    "faithfulness": ["Curve", "Faithfulness", "deletion_curve", "faithfulness", "insertion_curve", "rank_correlation"],
     "feature_set": ["FeatureSet", "gather_features", "space_of"],
     "features": ["FEATURES", "FeatureNet", "FeatureSpace", "best_features", "extract_features", "feature_net"],
     "frechet": ["frechet_distance", "gaussian_distance", "mean_and_covariance"],
@@ -27,6 +28,7 @@ _names = {
     "minimality": ["needed_share"],
     "perceptual": ["PerceptualDistance", "perceptual_distance", "perceptual_net"],
     "proximity": ["l1_distance", "sparsity"],
+    "sanity": ["randomised", "sanity_check"],
     "validity": ["is_valid", "validity"],
 }
 __getattr__, __dir__, __all__ = attach(__name__, _names)
