@@ -14,6 +14,7 @@ _names = {
         "load_translator",
         "save_translator",
     ],
+    "detail_encoder": ["DetailEncoder", "DetailEncoderConfig", "encode"],
     "encoder": ["Encoder", "load_encoder", "save_encoder"],
     "features": ["FeatureNet"],
     "reference": ["Reference", "load_reference", "save_reference"],
@@ -29,5 +30,6 @@ _names = {
         "save_generator",
     ],
     "uncertainty": ["Uncertainty", "uncertainty_of"],
+    "vote": ["Vote"],
 }
 __getattr__, __dir__, __all__ = attach(__name__, _names)

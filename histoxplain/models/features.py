@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from histoxplain._checks import check_images, check_one_of
-from histoxplain.models.classifier import LITE, efficientnet_lite0, normalisation
+from histoxplain.models.architectures import LITE, efficientnet_lite0, normalisation
 
 FEATURES = "efficientnet_lite0-imagenet"
 """The features that need no download."""

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from histoxplain import InputError
 from histoxplain.models import Classifier, ClassifierConfig, load_classifier, save_checkpoint, save_classifier
-from histoxplain.models.classifier import LITE, efficientnet_lite0
+from histoxplain.models.architectures import LITE, efficientnet_lite0
 
 
 def small(**changes):
