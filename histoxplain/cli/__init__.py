@@ -27,6 +27,7 @@ VERBS = {
         "histoxplain.cli.train_cyclegan",
         "train a translator between classes that changes a classifier's mind",
     ),
+    "train encoder": ("histoxplain.cli.train_encoder", "train an encoder that finds a generator's latents of images"),
     "generate": ("histoxplain.cli.generate", "draw images by seed and class, mixed or on the way between seeds"),
     "project": ("histoxplain.cli.project", "find the latent of an image"),
     "predict": ("histoxplain.cli.predict", "classify images into a CSV file"),

@@ -1,10 +1,10 @@
-"""A real image's place in latent space: optimisation in W+ that keeps the classifier's opinion."""
+"""A real image's place in latent space: what an encoder says, refined so that it keeps the classifier's opinion."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor
@@ -16,13 +16,19 @@ from histoxplain.data import to_unit
 from histoxplain.explain.detail import detail_scale, detail_site, detailed
 from histoxplain.explain.explainer import evaluating
 from histoxplain.explain.images import quantised
-from histoxplain.explain.latent_space import LatentSpace, device_of, draw, latent_space
+from histoxplain.explain.latent_space import BATCH, LatentSpace, device_of, draw, latent_space
 from histoxplain.explain.taps import Taps, feature_distance
+from histoxplain.models.detail_encoder import encode
 
 if TYPE_CHECKING:
-    from histoxplain.models import Bundle
+    from histoxplain.models import Bundle, DetailEncoder, Encoder, Generator
 
+Start: TypeAlias = "tuple[Tensor, Tensor | None]"
 SCALES = (1, 2, 4, 8)
+STEPS, DETAIL_STEPS = 60, 30
+"""Gradient steps in W+, and then for the detail, without an encoder."""
+REFINED = 8
+"""Gradient steps for both from where an encoder that gives detail begins."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +89,8 @@ def invert(
     images: Tensor,
     labels: Tensor | None = None,
     *,
-    steps: int = 60,
-    detail_steps: int = 30,
+    steps: int | None = None,
+    detail_steps: int | None = None,
     lr: float = 0.1,
     weights: Weights | None = None,
     seed: int = 0,
@@ -92,41 +98,63 @@ def invert(
 ) -> Inversion:
     """Find latents whose images look like the given ones, to the eye and to the classifier.
 
-    Adam on W+ in whitened coordinates, started from the most similar of the class means and a gallery of samples;
-    after Abdal et al., Image2StyleGAN (2019), with the classifier-consistency term of StylEx (Lang et al., 2021).
-    What W+ cannot say, the place of each nucleus, is then added as an offset of feature maps (see `detail.detailed`).
-    Where the classifier disagrees with the result, the search goes on with a tenfold weight on its opinion.
+    With an encoder in the bundle, it says where to begin, and latents and detail are refined together from there.
+    Without one, Adam moves on W+ in whitened coordinates, started from the most similar of the class means and a
+    gallery of samples; after Abdal et al., Image2StyleGAN (2019), with the classifier-consistency term of StylEx (Lang
+    et al., 2021). What W+ cannot say, the place of each nucleus, is then added as an offset of feature maps (see
+    `detail.detailed`). Where the classifier disagrees with the result, the search goes on with a tenfold weight on its
+    opinion.
 
     Args:
-        bundle: the generator and the classifier.
+        bundle: the generator, the classifier, and the encoder if there is one.
         images: `(N, C, R, R)` in `[-1, 1]`.
         labels: the classes to pull towards, `(N,)`; by default the classifier's opinion.
-        steps: gradient steps in W+; more of them is closer and slower.
-        detail_steps: gradient steps for the detail; 0 stays within W+.
+        steps: gradient steps; more of them is closer and slower. With an encoder, 0 takes what it says as it is; None
+            is 8 with an encoder that gives detail and 60 without.
+        detail_steps: gradient steps for the detail alone; None is 0 with an encoder that gives it and 30 without. 0
+            without such an encoder stays within W+.
         lr: step size, in standard deviations of W.
         weights: of the parts of the loss.
         seed: fixes the gallery.
         progress: show a progress bar.
 
     Raises:
-        InputError: if the images are not of the generator's size.
+        InputError: if the images are not of the generator's size, or no step is left and there is no encoder.
     """
     G, classifier = bundle.generator, bundle.classifier
     check_images("images", images, G.img_channels)
     side = G.img_resolution
     check(tuple(images.shape[-2:]) == (side, side), "images", f"be {side} x {side}", tuple(images.shape))
-    check_at_least("steps", steps, 1)
+    E = encoder_of(bundle)
+    whole = E is not None and gives_detail(E, G)
+    steps = (REFINED if whole else STEPS) if steps is None else steps
+    detail_steps = (0 if whole else DETAIL_STEPS) if detail_steps is None else detail_steps
+    check_at_least("steps", steps, 1 if E is None else 0)
     images = images.to(device_of(G))
     with evaluating(G, classifier):
         task = _Inverter(bundle, latent_space(bundle, seed=seed), images, labels, weights or Weights())
         total = steps + (detail_steps if detail_site(G) is not None else 0)
         with tqdm(total=total, desc="inverting", unit="step", disable=not progress, leave=False) as bar:
             result = task.run(task.start(), steps, detail_steps, lr, bar)
-            stray = torch.nonzero(~result.agrees).flatten()
+            stray = torch.nonzero(~result.agrees).flatten() if total else []
             if len(stray):
-                again = task.part(stray).run(result.ws[stray], max(steps // 2, 8), detail_steps, lr / 2, bar)
+                begin = result.ws[stray], None if result.detail is None else result.detail[stray]
+                again = task.part(stray).run(begin, max(steps // 2, 8), detail_steps, lr / 2, bar)
                 result = result.replaced(stray, again)
     return result
+
+
+def encoder_of(bundle: Bundle) -> Encoder | DetailEncoder | None:
+    """The bundle's encoder, where it is one for its generator as that is used; None without."""
+    E, G = getattr(bundle, "encoder", None), bundle.generator
+    if E is None or E.w_dim != G.w_dim or E.img_resolution != G.img_resolution or G.num_ws not in (1, E.num_ws):
+        return None
+    return E
+
+
+def gives_detail(E: Encoder | DetailEncoder, G: Generator) -> bool:
+    """Whether an encoder says what W+ cannot, and the generator takes it."""
+    return detail_site(G) is not None and bool(getattr(E.config, "detail_channels", 0))
 
 
 class _Inverter:
@@ -147,8 +175,21 @@ class _Inverter:
         return _Inverter(self.bundle, self.space, self.images[rows], self.labels[rows], heavier)
 
     @torch.no_grad()
-    def start(self) -> Tensor:
-        """The most similar of the class mean and the gallery, for every image: `(N, num_ws, w_dim)`."""
+    def start(self) -> Start:
+        """What the encoder says, or the most similar of the class means and the gallery, for every image."""
+        G, E = self.bundle.generator, encoder_of(self.bundle)
+        if E is None:
+            return self.similar(), None
+        ws = torch.cat([E(some) for some in self.images.split(BATCH)])
+        if G.num_ws != E.num_ws:
+            ws = ws.mean(1, keepdim=True)
+        if not gives_detail(E, G):
+            return ws, None
+        each = zip(self.images.split(BATCH), ws.split(BATCH))
+        return ws, torch.cat([encode(G, E, some, where).detail for some, where in each])
+
+    def similar(self) -> Tensor:
+        """The most similar of the class means and the gallery, for every image: `(N, num_ws, w_dim)`."""
         G, space = self.bundle.generator, self.space
         mean_images = draw(G, space.means[:, None].expand(-1, G.num_ws, -1))
         known = torch.cat([mean_images, to_unit(space.pictures)])
@@ -161,9 +202,11 @@ class _Inverter:
             best.append(int(cost.argmin()))
         return w[best][:, None].expand(-1, G.num_ws, -1).clone()
 
-    def loss(self, ws: Tensor) -> Tensor:
+    def loss(self, ws: Tensor, detail: Tensor | None = None) -> Tensor:
         """How unlike the images drawn at `ws` are, `(N,)`."""
-        x = self.bundle.generator.synthesis(ws, noise_mode="const").float()
+        G = self.bundle.generator
+        with detailed(G, detail):
+            x = G.synthesis(ws, noise_mode="const").float()
         with self.taps.open():
             logits = self.bundle.classifier(x)
             features = feature_distance(self.taps.features(), self.features)
@@ -176,39 +219,58 @@ class _Inverter:
         away = self.space.whiten(ws - self.space.means[self.labels][:, None])
         return self.weights.pull * away.square().mean((1, 2))
 
-    def descend(self, loss: Callable[[Tensor], Tensor], u: Tensor, steps: int, lr: float, bar: tqdm) -> Tensor:
-        """Adam from `u`, warming up over a twentieth and cooling over the last half of the steps."""
-        u = u.detach().clone().requires_grad_(True)
-        optimiser = torch.optim.Adam([u], lr=lr, betas=(0.9, 0.98))
+    def strain(self, d: Tensor) -> Tensor:
+        """The price of detail, in standard deviations, `(N,)`."""
+        return self.weights.detail * d.square().mean((1, 2, 3))
+
+    def descend(
+        self, loss: Callable[..., Tensor], begin: list[Tensor], steps: int, lr: float, bar: tqdm
+    ) -> list[Tensor]:
+        """Adam from `begin`, warming up over a twentieth and cooling over the last half of the steps."""
+        moving = [x.detach().clone().requires_grad_(True) for x in begin]
+        optimiser = torch.optim.Adam(moving, lr=lr, betas=(0.9, 0.98))
         for step in range(steps):
             warm, cool = min(1.0, (step + 1) / (0.05 * steps)), min(1.0, 2 * (1 - step / steps))
             optimiser.param_groups[0]["lr"] = lr * warm * cool
             optimiser.zero_grad(set_to_none=True)
-            value = loss(u)
+            value = loss(*moving)
             value.sum().backward()
             optimiser.step()
             bar.update()
             bar.set_postfix(loss=f"{float(value.detach().mean()):.3f}", refresh=False)
-        return u.detach()
+        return [x.detach() for x in moving]
 
-    def run(self, start: Tensor, steps: int, detail_steps: int, lr: float, bar: tqdm) -> Inversion:
-        """First the latent, from `start`, then the detail."""
-        G, space = self.bundle.generator, self.space
+    def run(self, start: Start, steps: int, detail_steps: int, lr: float, bar: tqdm) -> Inversion:
+        """From `start`, first the latents, together with a detail that is already there; then the detail."""
+        G, space, (begin, detail) = self.bundle.generator, self.space, start
+        still = torch.zeros_like(begin)
+        if detail is None:
 
-        def of_latent(u: Tensor) -> Tensor:
-            ws = start + space.unwhiten(u)
-            return self.loss(ws) + self.pull(ws)
+            def of_latent(u: Tensor) -> Tensor:
+                ws = begin + space.unwhiten(u)
+                return self.loss(ws) + self.pull(ws)
 
-        ws = start + space.unwhiten(self.descend(of_latent, torch.zeros_like(start), steps, lr, bar))
-        if not detail_steps or detail_site(G) is None:
-            return self.result(ws, None)
-        scale = detail_scale(G, ws)
+            (u,) = self.descend(of_latent, [still], steps, lr, bar)
+            ws = begin + space.unwhiten(u)
+            if not detail_steps or detail_site(G) is None:
+                return self.result(ws, None)
+            scale = detail_scale(G, ws)
+            d = torch.zeros_like(scale)
+        else:
+            scale = detail_scale(G, begin)
+
+            def of_both(u: Tensor, d: Tensor) -> Tensor:
+                ws = begin + space.unwhiten(u)
+                return self.loss(ws, d * scale) + self.pull(ws) + self.strain(d)
+
+            u, d = self.descend(of_both, [still, detail / scale], steps, lr, bar)
+            ws = begin + space.unwhiten(u)
 
         def of_detail(d: Tensor) -> Tensor:
-            with detailed(G, d * scale):
-                return self.loss(ws) + self.weights.detail * d.square().mean((1, 2, 3))
+            return self.loss(ws, d * scale) + self.strain(d)
 
-        return self.result(ws, scale * self.descend(of_detail, torch.zeros_like(scale), detail_steps, lr, bar))
+        (d,) = self.descend(of_detail, [d], detail_steps, lr, bar)
+        return self.result(ws, scale * d)
 
     @torch.no_grad()
     def result(self, ws: Tensor, detail: Tensor | None) -> Inversion:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from histoxplain._checks import check, check_images
 from histoxplain._device import resolve_precision
 from histoxplain.models.checkpoint import Checkpoint, save_checkpoint
+from histoxplain.models.detail_encoder import DetailEncoder, DetailEncoderConfig
 from histoxplain.models.loading import load_network
 from histoxplain.models.stylegan2.config import EncoderConfig
 from histoxplain.models.stylegan2.discriminator import DiscriminatorBlock
@@ -73,16 +74,18 @@ class Encoder(nn.Module):
         return self
 
 
-def save_encoder(path: str | Path, encoder: Encoder, meta: dict[str, Any] | None = None) -> None:
+def save_encoder(path: str | Path, encoder: Encoder | DetailEncoder, meta: dict[str, Any] | None = None) -> None:
     """Write an encoder as safetensors."""
     save_checkpoint(path, encoder.state_dict(), kind=KIND, config=asdict(encoder.config), meta=meta)
 
 
-def load_encoder(path: str | Path, device: str = "auto", precision: str = "auto") -> Encoder:
-    """Read an encoder that was trained beside a generator, ours or HistoXplaining's; see `load_generator`."""
+def load_encoder(path: str | Path, device: str = "auto", precision: str = "auto") -> Encoder | DetailEncoder:
+    """Read an encoder that was trained for or beside a generator, ours or HistoXplaining's; see `load_generator`."""
     return load_network(path, KIND, make_encoder, device, precision)
 
 
-def make_encoder(found: Checkpoint) -> Encoder:
+def make_encoder(found: Checkpoint) -> Encoder | DetailEncoder:
     """An encoder of the shape that a checkpoint describes, not yet with its weights."""
+    if "detail_channels" in found.config:
+        return DetailEncoder(DetailEncoderConfig(**found.config))
     return Encoder(EncoderConfig(**found.config))

@@ -43,6 +43,7 @@ from histoxplain.train.networks import freeze, make_discriminator, make_generato
 from histoxplain.train.origin import shape_of
 from histoxplain.train.run import Run
 from histoxplain.train.sampler import endless, subset
+from histoxplain.train.samples import save_samples
 
 CHANGEABLE = ("kimg", "snapshot_kimg", "tick_kimg", "device", "precision", "data", "wandb")
 
@@ -122,6 +123,9 @@ class GANTraining:
         class_names: the classes; fewer than two train without labels.
         config: the settings.
     """
+
+    title = "train gan"
+    headline = ("p", "loss_g", "loss_d", "images_per_second")
 
     def __init__(self, pixels: Tensor, labels: Any, class_names: tuple[str, ...], config: GANConfig) -> None:
         self.config, self.pixels, self.batch = config, pixels, _batch_of_each(config)
@@ -304,6 +308,10 @@ class GANTraining:
         self.sums = {}
         speed = {"seconds": seconds, "images_per_second": rate}
         return {"kimg": self.images_seen / 1000, **speed, "p": self.augment.p, **means}
+
+    def show(self, out: Path) -> None:
+        """Write a grid of samples."""
+        save_samples(out, self.ema, self.images_seen)
 
     def save(self, out: Path, log_lines: int) -> None:
         """Write the averaged generator, the discriminator and the state for a resume."""

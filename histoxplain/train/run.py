@@ -1,4 +1,4 @@
-"""A GAN's training in its folder: how long, and what is written when."""
+"""A training counted in images in its folder: how long, and what is written when."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING
 from histoxplain._ranks import rank
 from histoxplain.train.distributed import Interruption
 from histoxplain.train.loop import JsonLog, progress, start_wandb
-from histoxplain.train.samples import save_samples
 
 if TYPE_CHECKING:
+    from histoxplain.train.encoder import EncoderTraining
     from histoxplain.train.gan import GANTraining
 
 
 class Run:
     """A training in its folder: the log, the snapshots, the samples and the bar, which only the first process makes."""
 
-    def __init__(self, out: str | Path, training: GANTraining, quiet: bool) -> None:
+    def __init__(self, out: str | Path, training: GANTraining | EncoderTraining, quiet: bool) -> None:
         self.out, self.training, config = Path(out), training, training.config
         self.writes, self.tracker, self.log = rank() == 0, None, None
         if self.writes:
             self.tracker = start_wandb(out, asdict(config)) if config.wandb else None
             self.log = JsonLog(self.out / "log.jsonl", training.log_lines, self.tracker)
         done, total = training.images_seen, int(config.kimg * 1000)
-        self.bar = progress(total, done, "train gan", "img", quiet or not self.writes)
+        self.bar = progress(total, done, training.title, "img", quiet or not self.writes)
 
     def train(self) -> None:
         """All the steps that are left."""
@@ -55,8 +55,7 @@ class Run:
         figures = self.training.report(seconds, images / seconds)
         if self.writes:
             self.log.write(**figures)
-            names = ("p", "loss_g", "loss_d", "images_per_second")
-            self.bar.set_postfix({name: f"{figures[name]:.3g}" for name in names})
+            self.bar.set_postfix({name: f"{figures[name]:.3g}" for name in self.training.headline})
 
     def save(self) -> None:
         """The networks and the state."""
@@ -66,7 +65,7 @@ class Run:
     def show(self) -> None:
         """A grid of samples."""
         if self.writes:
-            save_samples(self.out, self.training.ema, self.training.images_seen)
+            self.training.show(self.out)
 
     def close(self) -> None:
         """The bar and the tracker."""

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from histoxplain.models import save_checkpoint
-from histoxplain.models.stylegan2.layers import Convolution, FullyConnected
+from histoxplain.models.feature_encoder import KIND, FeatureEncoder
 from histoxplain.train.distributed import gather, joint_draws, mean
 from histoxplain.train.gan import apply_gradients
 from histoxplain.train.grow import transfer
@@ -25,9 +25,8 @@ from histoxplain.train.layouts import SIDE, learn_layouts
 from histoxplain.train.loop import progress
 from histoxplain.train.losses import energy_distance, reconstruction_loss
 from histoxplain.train.origin import own_state
-from histoxplain.train.projected import WIDTH, ProjectedTraining, jitter
+from histoxplain.train.projected import ProjectedTraining, jitter
 
-KIND = "projected.encoder"
 RESTORED = 0.5
 """Share of the fakes that are reconstructions of real images."""
 COLOURS = 16
@@ -40,27 +39,6 @@ DRAWN = 128
 """Latents it draws for that at each step."""
 MAPPING_RATE = 100
 """Learning rate of its layers, whose weights are scaled by 0.01, in that of the other networks."""
-
-
-class FeatureEncoder(nn.Module):
-    """Projected features of an image, and its colours, to the latent that draws it: `(N, w_dim)`."""
-
-    def __init__(self, w_dim: int, channels: int = 3, width: int = 128) -> None:
-        super().__init__()
-        self.w_dim = w_dim
-        self.conv16 = Convolution(WIDTH, width, 3, act="lrelu", down=2)
-        self.conv8 = Convolution(width + WIDTH + channels, width, 3, act="lrelu", down=2)
-        self.conv4 = Convolution(width + WIDTH, width, 3, act="lrelu")
-        self.fc = FullyConnected(width * 16, 4 * width, "lrelu")
-        self.out = FullyConnected(4 * width, w_dim)
-
-    def forward(self, maps: list[Tensor], images: Tensor) -> Tensor:
-        """Maps of `FeatureProjector`, of which the last three are used, and the images they are of."""
-        fine, middle, coarse = (_standard(x) for x in maps[-3:])
-        x = self.conv16(fine)
-        x = self.conv8(torch.cat([x, middle, F.adaptive_avg_pool2d(images, 8)], 1))
-        x = self.conv4(torch.cat([x, coarse], 1))
-        return self.out(self.fc(x.flatten(1)))
 
 
 class ProjectedStylExTraining(ProjectedTraining):
@@ -206,8 +184,3 @@ def feature_loss(fake: list[Tensor], real: list[Tensor], mean: Callable[[Tensor]
 
 def _relative(x: Tensor, y: Tensor, mean: Callable[[Tensor], Tensor]) -> Tensor:
     return (x - y).abs().mean() / (mean((y - mean(y.mean(0))).abs().mean()) + 1e-8)
-
-
-def _standard(x: Tensor) -> Tensor:
-    """Each image's map at mean square 1, as layers with equalised learning rate expect."""
-    return x * (x.square().mean((1, 2, 3), keepdim=True) + 1e-8).rsqrt()
