@@ -33,8 +33,10 @@ VERBS = {
     "predict": ("histoxplain.cli.predict", "classify images into a CSV file"),
     "explain": ("histoxplain.cli.explain", "show what would change the classifier's mind about images"),
     "evaluate": ("histoxplain.cli.evaluate", "measure an explanation method on real images"),
+    "compare": ("histoxplain.cli.compare", "put evaluations of several methods side by side"),
     "measure": ("histoxplain.cli.measure", "measure how real and how right a bundle's samples are"),
     "bundle": ("histoxplain.cli.bundle", "put a generator and its classifiers into one folder with a model card"),
+    "reference": ("histoxplain.cli.reference", "measure what images of a bundle's kind are like, to tell others apart"),
     "convert": ("histoxplain.cli.convert", "read or write other people's StyleGAN2 checkpoints"),
     "lab": ("histoxplain.cli.lab", "open the notebooks in JupyterLab"),
 }

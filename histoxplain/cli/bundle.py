@@ -39,6 +39,8 @@ class Command:
     """The data it was trained on: name, source, split."""
     licence: str = ""
     """Terms of that data."""
+    reference: Path | None = None
+    """The data it was trained on, to measure what images of its kind are like; see `histoxplain reference --help`."""
     figures: tuple[Path, ...] = ()
     """JSON files of `histoxplain measure` and `histoxplain evaluate` to put on the card."""
     pairs: bool = False
@@ -69,6 +71,8 @@ def make_bundle(command: Command) -> Path:
     wanted = {role: getattr(command, role) for role in ("generator", "encoder", "classifier", "oracle")}
     parts = [read_part(role, check_exists(role, file)) for role, file in wanted.items() if file is not None]
     figures = {path.stem: read_figures(check_exists("figures", path)) for path in command.figures}
+    if command.reference is not None:
+        check_exists("reference", command.reference)
     for part in parts:
         kept = part.checkpoint
         state = {name: smaller(tensor) if command.half else tensor for name, tensor in kept.state.items()}
@@ -81,6 +85,10 @@ def make_bundle(command: Command) -> Path:
     if command.pairs:
         draw_pairs(bundle, command.out / "counterfactuals.png")
     write_card(command, parts, figures)
+    if command.reference is not None:
+        from histoxplain.cli.reference import add_reference
+
+        add_reference(command.out, command.reference)
     return command.out
 
 

@@ -12,7 +12,7 @@ from histoxplain._checks import InputError, check
 from histoxplain.models.checkpoint import load_checkpoint, save_checkpoint
 
 KIND = "reference"
-_TENSORS = ("means", "axes", "variances", "rest", "distances", "errors")
+_TENSORS = ("means", "scale", "axes", "variances", "rest", "distances", "errors")
 _FACTS = ("data", "images", "features", "inversion")
 
 
@@ -27,6 +27,8 @@ class Reference:
 
     means: Tensor
     """Mean features of each class, `(K, D)`; of all images together where they have no labels, `(1, D)`."""
+    scale: Tensor
+    """Standard deviation of each feature about its class mean, `(D,)`; what follows is of features divided by it."""
     axes: Tensor
     """Principal axes of the features about their means, `(r, D)`, orthonormal rows."""
     variances: Tensor

@@ -20,6 +20,8 @@ KEYS = [
     "seconds",
     "settings",
     "counterfactuals",
+    "reliability",
+    "measurements",
 ]
 
 
@@ -42,6 +44,8 @@ def explanation(colour):
         latents={"start": torch.zeros(6, 6), "end": torch.ones(2, 6, 6)},
         settings={"moves": ["label", "gradient"]},
         seconds=1.5,
+        reliability={"sentence": "Do not trust change 2: so & so.", "trusted": [True, False], "checks": []},
+        measurements=[{"sentence": "Nuclei 31 % fewer."}, {"sentence": "Nothing."}],
     )
 
 
@@ -121,8 +125,19 @@ def test_valid_needs_the_threshold_and_the_majority(bundle, colour):
     assert judge(bundle.classifier, x, 2, threshold=0.1)[2].tolist() == [False, True, True]
 
 
+def test_older_ones_load_without_what_was_not_known_then(explanation, tmp_path):
+    file = explanation.save(tmp_path / "e") / "explanation.json"
+    content = json.loads(file.read_text())
+    del content["reliability"], content["measurements"]
+    file.write_text(json.dumps(content))
+    again = Explanation.load(tmp_path / "e")
+    assert (again.reliability, again.measurements) == (None, None)
+
+
 def test_draws_itself(explanation):
     html = explanation._repr_html_()
+    assert "Do not trust change 2: so &amp; so." in html
+    assert "Change 1: Nuclei 31 % fewer." in html
     assert html.count("data:image/png;base64,") == 6
     assert "<b>&lt;b&gt;" not in html
     assert "&lt;b&gt;" in html

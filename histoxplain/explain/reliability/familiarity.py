@@ -1,8 +1,9 @@
 """Is the image of the kind that the networks know? Its Mahalanobis distance to such images, in pretrained features.
 
 After Lee et al., *A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial Attacks*
-(NeurIPS 2018): one Gaussian a class with a covariance in common. The covariance is that of probabilistic principal
-components (Tipping & Bishop, 1999): the largest axes, and one variance for all that is beyond them.
+(NeurIPS 2018): features of several depths, one Gaussian a class with a covariance in common. Features are brought to
+unit variance; their covariance is that of probabilistic principal components (Tipping & Bishop, 1999): the largest
+axes, and one variance for all that is beyond them.
 """
 
 from __future__ import annotations
@@ -28,9 +29,14 @@ PLAIN = 2.5 / 127.5
 """An image whose values lie closer together than this in every channel is of one colour: two grey levels of 256."""
 
 
+DEPTHS = (0, 2, 4, 10, 15)
+"""Blocks of EfficientNet-Lite0 whose maps count besides the last features: the last of each size."""
+FEATURES = "efficientnet_lite0-imagenet at 6 depths"
+
+
 @cache
 def feature_net(device: str) -> FeatureNet:
-    """The features that distances are measured in, built once for each device."""
+    """The network that features are taken from, built once for each device."""
     from histoxplain.models import FeatureNet
 
     return FeatureNet().to(device)
@@ -38,9 +44,22 @@ def feature_net(device: str) -> FeatureNet:
 
 @torch.no_grad()
 def features_of(x: Tensor, batch: int = 32) -> Tensor:
-    """Pretrained features `(N, 1280)` of images `(N, C, H, W)` in `[-1, 1]`, float32 on the CPU."""
-    net = feature_net(str(x.device))
-    return torch.cat([net(some).float().cpu() for some in x.split(batch)])
+    """Pretrained features of several depths of images `(N, C, H, W)` in `[-1, 1]`: `(N, 1792)`, float32 on the CPU."""
+    net, pooled = feature_net(str(x.device)), []
+    hooks = [
+        net.network._blocks[depth].register_forward_hook(lambda _, __, maps: pooled.append(maps.mean((2, 3))))
+        for depth in DEPTHS
+    ]
+    found = []
+    try:
+        for some in x.split(batch):
+            last = net(some)
+            found.append(torch.cat([*pooled, last], 1).float().cpu())
+            pooled.clear()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return torch.cat(found)
 
 
 def fit_gaussians(features: Tensor, labels: Sequence[int] | None = None, axes: int = AXES) -> dict[str, Tensor]:
@@ -52,45 +71,52 @@ def fit_gaussians(features: Tensor, labels: Sequence[int] | None = None, axes: i
         axes: how many principal axes to keep; fewer where there are few rows.
 
     Returns:
-        `means (K, D)`, `axes (r, D)`, `variances (r,)` and `rest ()`, float32, as in `Reference`.
+        `means (K, D)`, `scale (D,)`, `axes (r, D)`, `variances (r,)` and `rest ()`, float32, as in `Reference`.
 
     Example:
         >>> x = torch.tensor([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
         >>> found = fit_gaussians(x, axes=1)
-        >>> found["variances"].tolist(), found["rest"].item()
-        ([4.5], 0.5)
+        >>> [round(value, 3) for value in found["scale"].tolist()], round(found["rest"].item(), 3)
+        ([2.121, 0.707], 1.0)
     """
     check(features.ndim == 2 and len(features) > 2, "features", "be (N, D) of 3 images or more", tuple(features.shape))
     rows, width = features.double(), features.shape[1]
     classes = torch.as_tensor([0] * len(rows) if labels is None or min(labels) < 0 else list(labels))
     means = torch.stack([rows[classes == k].mean(0) for k in classes.unique()])
     centred = rows - means[torch.unique(classes, return_inverse=True)[1]]
+    scale = centred.square().mean(0).sqrt()
+    scale = scale.clamp_min(0.01 * float(scale.mean()) + 1e-12)
+    centred = centred / scale
     kept = max(1, min(axes, width - 1, (len(rows) - len(means)) // 2))
     values, vectors = torch.linalg.eigh(centred.T @ centred / len(rows))
     values = values.flip(0).clamp_min(1e-12)
-    found = {"means": means, "axes": vectors.flip(1).T[:kept], "variances": values[:kept], "rest": values[kept:].mean()}
-    return {name: tensor.float().contiguous() for name, tensor in found.items()}
+    found = {"axes": vectors.flip(1).T[:kept], "variances": values[:kept], "rest": values[kept:].mean()}
+    return {name: tensor.float().contiguous() for name, tensor in ({"means": means, "scale": scale} | found).items()}
 
 
-def mahalanobis(features: Tensor, means: Tensor, axes: Tensor, variances: Tensor, rest: Tensor) -> Tensor:
+def mahalanobis(
+    features: Tensor, means: Tensor, scale: Tensor, axes: Tensor, variances: Tensor, rest: Tensor
+) -> Tensor:
     """Distance to the nearest class mean, in standard deviations along each direction.
 
     Args:
         features: `(N, D)`.
         means: `(K, D)`.
+        scale: what each feature is divided by first, `(D,)`.
         axes: `(r, D)`, orthonormal rows.
-        variances: along them, `(r,)`.
+        variances: along them, of scaled features, `(r,)`.
         rest: along all other directions, `()`.
 
     Returns:
         `(N,)`, float32.
 
     Example:
-        >>> means, axes = torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])
-        >>> mahalanobis(torch.tensor([[4.0, 3.0]]), means, axes, torch.tensor([4.0]), torch.tensor(1.0)).item() ** 2
+        >>> means, scale, axes = torch.zeros(1, 2), torch.ones(2), torch.tensor([[1.0, 0.0]])
+        >>> x, one = torch.tensor([[4.0, 3.0]]), torch.tensor(1.0)
+        >>> round(mahalanobis(x, means, scale, axes, torch.tensor([4.0]), one).item() ** 2, 4)  # (4 / 2)^2 + 3^2
         13.0
     """
-    away = features[:, None].double() - means.double()  # (N, K, D)
+    away = (features[:, None].double() - means.double()) / scale.double()  # (N, K, D)
     along = away @ axes.double().T
     beyond = (away.square().sum(-1) - along.square().sum(-1)).clamp_min(0)
     squared = (along.square() / variances.double()).sum(-1) + beyond / rest.double()
@@ -100,7 +126,7 @@ def mahalanobis(features: Tensor, means: Tensor, axes: Tensor, variances: Tensor
 def distances(features: Tensor, reference: Reference) -> Tensor:
     """Mahalanobis distances of features `(N, D)` to a bundle's reference, `(N,)`."""
     r = reference
-    return mahalanobis(features, r.means, r.axes, r.variances, r.rest)
+    return mahalanobis(features, r.means, r.scale, r.axes, r.variances, r.rest)
 
 
 def is_plain(x: Tensor) -> bool:

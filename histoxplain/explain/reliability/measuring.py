@@ -16,9 +16,8 @@ from histoxplain.explain.explainer import evaluating
 from histoxplain.explain.images import image_of
 from histoxplain.explain.invert import invert
 from histoxplain.explain.latent_space import device_of
-from histoxplain.explain.reliability.familiarity import features_of, fit_gaussians, mahalanobis
+from histoxplain.explain.reliability.familiarity import FEATURES, features_of, fit_gaussians, mahalanobis
 from histoxplain.explain.reliability.reconstruction import reconstruction_error
-from histoxplain.models import FeatureNet
 from histoxplain.models.reference import Reference
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def measure_reference(
         errors=errors.sort().values,
         data=f"{name}: {parts}",
         images=len(known),
-        features=FeatureNet.name,
+        features=FEATURES,
         inversion=how,
     )
 

@@ -91,11 +91,11 @@ def test_an_image_of_one_colour_is_told_whatever_else_is_known(bundle, colour):
 def test_reconstructions_are_compared(bundle, textured):
     """The toy draws images 0.01 too bright: an error of half a percent of the range."""
     e = Repaint(bundle).explain(textured(0.6), "medium")[0]
-    means, axes = torch.zeros(1, 1280), torch.eye(1280)[:2]
+    means, scale, axes = torch.zeros(1, 1792), torch.ones(1792), torch.eye(1792)[:2]
     facts = (torch.ones(2), torch.tensor(1.0), torch.arange(1000.0))
 
     def told(errors):
-        reference = Reference(means, axes, *facts, errors, "toy", 9, "features")
+        reference = Reference(means, scale, axes, *facts, errors, "toy", 9, "features")
         bundled = type("Bundled", (), {**vars(bundle), "reference": reference})
         return reliability(bundled, e)["drawable"]
 

@@ -28,12 +28,13 @@ def test_all_but_one_axis_is_the_whole_covariance(correlated):
 
 
 def test_few_axes_are_a_low_rank_covariance(correlated):
-    found = fit_gaussians(correlated, axes=2)
-    axes, rest = found["axes"].double(), found["rest"].double()
-    covariance = axes.T @ torch.diag(found["variances"].double() - rest) @ axes + rest * torch.eye(6).double()
-    assert covariance.trace().item() == pytest.approx(correlated.double().T.cov(correction=0).trace().item(), rel=1e-4)
-    inverse = covariance.inverse().numpy()
-    by_hand = [scipy_mahalanobis(row.numpy(), found["means"][0].numpy(), inverse) for row in correlated[:5]]
+    found = {name: tensor.double() for name, tensor in fit_gaussians(correlated, axes=2).items()}
+    axes, rest, scale = found["axes"], found["rest"], found["scale"]
+    assert scale.tolist() == pytest.approx(correlated.double().std(0, correction=0).tolist(), rel=1e-5)
+    correlations = axes.T @ torch.diag(found["variances"] - rest) @ axes + rest * torch.eye(6)
+    assert correlations.trace().item() == pytest.approx(6)  # of features of unit variance
+    inverse = (scale[:, None] * correlations * scale).inverse().numpy()
+    by_hand = [scipy_mahalanobis(row.numpy(), found["means"][0].numpy(), inverse) for row in correlated[:5].double()]
     assert mahalanobis(correlated[:5], **found).tolist() == pytest.approx(by_hand, rel=1e-3)
 
 
@@ -64,8 +65,10 @@ def test_percentile_of_a_known_distribution():
 
 
 def reference(distances):
-    means, axes = torch.zeros(1, 1280), torch.eye(1280)[:2]
-    return Reference(means, axes, torch.ones(2), torch.tensor(1.0), distances, torch.zeros(0), "toy", 9, "features")
+    means, scale, axes = torch.zeros(1, 1792), torch.ones(1792), torch.eye(1792)[:2]
+    return Reference(
+        means, scale, axes, torch.ones(2), torch.tensor(1.0), distances, torch.zeros(0), "toy", 9, "features"
+    )
 
 
 def test_said_of_a_strange_image_and_of_a_known_one(rng):

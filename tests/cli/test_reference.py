@@ -1,0 +1,68 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from histoxplain.cli import main
+from histoxplain.data import open_source
+from histoxplain.explain.reliability.familiarity import distances, features_of
+from histoxplain.explain.reliability.percentile import percentile
+from histoxplain.models import (
+    Classifier,
+    ClassifierConfig,
+    Generator,
+    GeneratorConfig,
+    load_bundle,
+    save_classifier,
+    save_generator,
+    write_bundle,
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A bundle of random networks, and 60 images of coloured dots in two classes."""
+    path, draw = tmp_path_factory.mktemp("reference"), np.random.default_rng(0)
+    torch.manual_seed(0)
+    config = GeneratorConfig(resolution=16, z_dim=8, w_dim=8, c_dim=2, channel_base=128, channel_max=8)
+    save_generator(path / "toy/generator.safetensors", Generator(config, ("blue", "red")))
+    settings = {"class_names": ("blue", "red"), "architecture": "squeezenet1_1", "resolution": 32}
+    save_classifier(path / "toy/classifier.safetensors", Classifier(ClassifierConfig(**settings)))
+    files = {role: f"{role}.safetensors" for role in ("generator", "classifier")}
+    write_bundle(path / "toy", "toy", files, licence="CC0")
+    for i in range(60):
+        pixels = draw.integers(100, 156, (16, 16, 3))
+        pixels[..., 2 * (i % 2)] += 80
+        file = path / "data" / ("red", "blue")[i % 2] / f"{i}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.astype(np.uint8)).save(file)
+    return path
+
+
+def test_measures_and_ships_it_in_the_bundle(folder, capsys):
+    assert main(["reference", str(folder / "data"), "--bundle", str(folder / "toy"), "--redrawn", "2"]) == 0
+    assert "reference.safetensors" in capsys.readouterr().out
+    assert (folder / "toy/reference.safetensors").stat().st_size < 1_000_000
+    info = json.loads((folder / "toy/bundle.json").read_text())
+    assert (info["licence"], info["files"]["reference"]) == ("CC0", "reference.safetensors")
+    bundle = load_bundle(folder / "toy", device="cpu")
+    found = bundle.reference
+    assert (found.images, len(found.distances), len(found.errors), len(found.means)) == (30, 30, 2, 2)
+    assert repr(found) == "Reference('data: one half against the other': 30 images, 30 further ones, 2 redrawn)"
+    assert found.distances.diff().min() >= 0
+    known = torch.stack([case.image for case in open_source(folder / "data")])
+    stripes = torch.ones(1, 3, 16, 16)
+    stripes[..., ::4] = -1
+    inside = [percentile(value, found.distances) for value in distances(features_of(known), found).tolist()]
+    assert np.median(inside) < 60
+    assert percentile(distances(features_of(stripes), found).item(), found.distances) == 100
+
+
+def test_bad_input(folder, refused):
+    assert "`data`" in refused("reference", "nowhere", "--bundle", folder / "toy")
+    few = folder / "few"
+    few.mkdir()
+    Image.new("RGB", (16, 16)).save(few / "1.png")
+    assert "have 40 images or more, got 1" in refused("reference", few, "--bundle", folder / "toy")
