@@ -19,6 +19,7 @@ from histoxplain.explain.change import change_map
 from histoxplain.explain.images import image_of, quantised
 from histoxplain.explain.latent_space import device_of
 from histoxplain.explain.record import Explanation, judge
+from histoxplain.models.bundle import check_part
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -104,6 +105,8 @@ class Explainer(ABC):
 
     method: ClassVar[str]
     """The name in records, files and tables."""
+    needs: ClassVar[tuple[str, ...]] = ("generator",)
+    """The networks of the bundle that it cannot do without, besides the classifier."""
     assess: bool = True
     """Whether records say what was measured to have changed and how far to trust it, at a small cost."""
 
@@ -111,10 +114,18 @@ class Explainer(ABC):
         self, bundle: Bundle, *, threshold: float = THRESHOLD, batch_size: int | None = None, fit: bool = False
     ) -> None:
         check_between("threshold", threshold, 0.0, 1.0)
+        for role in self.needs:
+            check_part(bundle, role, f"the method {self.method}")
         if batch_size is None:
             batch_size = max(1, min(BATCH_SIZE, BATCH_SIZE * 128**2 // bundle.resolution**2))
         check_at_least("batch_size", batch_size, 1)
         self.bundle, self.threshold, self.batch_size, self.fit = bundle, threshold, batch_size, fit
+
+    @property
+    def networks(self) -> list[nn.Module]:
+        """What it computes with; a classifier that is only a callable is not among them."""
+        parts = [getattr(self.bundle, role) for role in (*self.needs, "classifier")]
+        return [part for part in parts if isinstance(part, nn.Module)]
 
     @abstractmethod
     def search(self, x: Tensor, sources: Tensor, targets: Tensor, count: int, seed: int) -> list[Found]:
@@ -166,14 +177,14 @@ class Explainer(ABC):
         def search(rows: Tensor, sources: Tensor, targets: Tensor) -> list[Found]:
             return self.search(batch[rows], sources, targets, count, seed)
 
-        batch = torch.stack(x).to(device_of(self.bundle.generator))
+        batch = torch.stack(x).to(next((device_of(network) for network in self.networks), "cpu"))
         return self._explain(batch, target, names, {"count": count, "seed": seed}, search)
 
     def _explain(
         self, x: Tensor, target: Target, ids: list[str], settings: dict[str, Any], search: Callable[..., list[Found]]
     ) -> list[Explanation]:
         """Search in batches; `search(rows, sources, targets)` brings back one `Found` a row, `settings` are noted."""
-        with evaluating(self.bundle.generator, self.bundle.classifier):
+        with evaluating(*self.networks):
             before = self.probabilities(x)
             targets = self.targets(before, target, ids)
             explained = []

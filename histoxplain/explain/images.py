@@ -74,7 +74,12 @@ def image_of(
     Raises:
         InputError: if the size, mode or kind is not the expected one.
     """
-    return image_for(image, bundle.generator.img_channels, bundle.resolution, fit=fit, name=name)
+    return image_for(image, channels_of(bundle), bundle.resolution, fit=fit, name=name)
+
+
+def channels_of(bundle: Bundle) -> int:
+    """Channels of the images that a bundle's networks draw or look at."""
+    return bundle.classifier.channels if bundle.generator is None else bundle.generator.img_channels
 
 
 def image_for(
@@ -107,7 +112,8 @@ def pixels_of(image: Any, name: str, channels: int | None) -> Tensor:
     check(isinstance(x, Tensor), "image", "be an image", type(x).__name__, way_out)
     x = x[0] if x.ndim == 4 and len(x) == 1 else x
     ok = x.ndim == 3 and channels in (None, len(x))
-    check(ok, "image", f"have shape ({channels or 'C'}, H, W)", f"{tuple(x.shape)} for {name}", "explain several with a list")
+    got = f"{tuple(x.shape)} for {name}"
+    check(ok, "image", f"have shape ({channels or 'C'}, H, W)", got, "explain several with a list")
     check(
         x.is_floating_point(), "image", "be floating point in [-1, 1]", x.dtype, "use `hx.data.to_unit` on uint8 images"
     )

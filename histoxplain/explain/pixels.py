@@ -40,6 +40,7 @@ class PixelAscent(Explainer):
     """
 
     method: ClassVar[str] = "pixels"
+    needs: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -48,7 +49,7 @@ class PixelAscent(Explainer):
         steps: int = 10,
         levels: int = 32,
         threshold: float = THRESHOLD,
-        batch_size: int = 4,
+        batch_size: int | None = None,
         fit: bool = False,
     ) -> None:
         super().__init__(bundle, threshold=threshold, batch_size=batch_size, fit=fit)

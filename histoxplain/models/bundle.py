@@ -1,4 +1,4 @@
-"""A bundle: the generator, the classifier it explains, and what is known about both, in one folder."""
+"""A bundle: a classifier, the networks that draw images to explain it, and what is known about them, in one folder."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from histoxplain._checks import InputError, check
 from histoxplain._device import resolve_device
 from histoxplain._malloc import keep_freed_memory
 from histoxplain.models.classifier import Classifier, load_classifier
+from histoxplain.models.cyclegan import Translator, load_translator
 from histoxplain.models.encoder import Encoder, load_encoder
 from histoxplain.models.reference import Reference, load_reference
 from histoxplain.models.stylegan2 import Generator, load_generator
@@ -28,7 +29,8 @@ class Bundle:
     """What `load_bundle` returns."""
 
     name: str
-    generator: Generator
+    generator: Generator | None
+    """Draws images of the classes from latents; None in a bundle that only translates images."""
     classifier: Classifier
     oracle: Classifier | None
     """An independent classifier that no search computes with: it tells explanations from adversarial patterns."""
@@ -43,10 +45,30 @@ class Bundle:
     """`bundle.json`: title, data, licence, measured figures."""
     reference: Reference | None = None
     """What images of the bundle's own kind measure, where these were measured: tells whether another is of the kind."""
+    translator: Translator | None = None
+    """Turns images of one class into another (CycleGAN), where one was trained."""
 
     def __repr__(self) -> str:
         classes = ", ".join(self.class_names)
         return f"Bundle({self.name!r}: {classes}; {self.resolution} px; {self.info.get('licence', 'no licence named')})"
+
+
+def check_part(bundle: Bundle, role: str, what: str) -> None:
+    """A bundle must hold a network.
+
+    Args:
+        bundle: or anything with the networks of one.
+        role: "generator", "translator", "oracle" or "encoder".
+        what: needs it; for the message.
+
+    Raises:
+        InputError: if it does not.
+    """
+    if getattr(bundle, role, None) is None:
+        name = getattr(bundle, "name", "one")
+        others = {"generator": "or use the method cyclegan", "translator": "or use the method latent"}
+        way_out = f"take a bundle with one {others.get(role, '')}".strip()
+        check(False, "bundle", f"hold a {role} for {what}", f"{name} without", way_out)
 
 
 def load_bundle(name: str | Path, device: str = "auto", precision: str = "auto") -> Bundle:
@@ -65,12 +87,15 @@ def load_bundle(name: str | Path, device: str = "auto", precision: str = "auto")
     path = find_bundle(name)
     info = _describe(path)
     files = info["files"]
-    generator = load_generator(path / files["generator"], device, precision)
+    generator = load_generator(path / files["generator"], device, precision) if "generator" in files else None
+    translator = load_translator(path / files["translator"], device, precision) if "translator" in files else None
     classifier = load_classifier(path / files["classifier"]).to(resolve_device(device))
     oracle = load_classifier(path / files["oracle"]).to(resolve_device(device)) if "oracle" in files else None
     encoder = load_encoder(path / files["encoder"], device, precision) if "encoder" in files else None
     reference = load_reference(path / files["reference"]) if "reference" in files else None
-    _check_fits(path, generator, classifier)
+    for role, network in (("generator", generator), ("translator", translator)):
+        if network is not None:
+            _check_fits(path, role, network, classifier)
     card = path / "README.md"
     return Bundle(
         name=info["name"],
@@ -79,11 +104,12 @@ def load_bundle(name: str | Path, device: str = "auto", precision: str = "auto")
         oracle=oracle,
         encoder=encoder,
         class_names=tuple(classifier.class_names),
-        resolution=generator.img_resolution,
+        resolution=translator.resolution if generator is None else generator.img_resolution,
         card=card.read_text(encoding="utf-8") if card.exists() else "",
         path=path,
         info=info,
         reference=reference,
+        translator=translator,
     )
 
 
@@ -93,15 +119,16 @@ def write_bundle(path: str | Path, name: str, files: Mapping[str, str], **info: 
     Args:
         path: the folder.
         name: the bundle's name.
-        files: "generator" and "classifier", optionally "oracle", "encoder" and "reference", to file names there.
+        files: "classifier", and "generator" or "translator" or both, optionally "oracle", "encoder" and "reference", to
+            file names there.
         info: whatever else belongs there: title, data, licence, figures.
 
     Raises:
         InputError: if a file is missing in the folder.
     """
     path = Path(path)
-    for role in ("generator", "classifier"):
-        check(role in files, "files", f"name a {role}", sorted(files))
+    check("classifier" in files, "files", "name a classifier", sorted(files))
+    check(bool({"generator", "translator"} & set(files)), "files", "name a generator or a translator", sorted(files))
     for file in files.values():
         check((path / file).exists(), "files", f"lie in {path}", file, "copy the checkpoint there first")
     with replacing(path / DESCRIPTION) as part:
@@ -142,18 +169,20 @@ def checkpoint_folders() -> list[Path]:
 def _describe(path: Path) -> dict[str, Any]:
     try:
         info = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
-        complete = info["format"] == FORMAT and {"generator", "classifier"} <= set(info["files"]) and info["name"]
+        drawn = {"generator", "translator"} & set(info["files"])
+        complete = info["format"] == FORMAT and "classifier" in info["files"] and drawn and info["name"]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
         complete = False
     check(bool(complete), "bundle", f"have a {DESCRIPTION} of format {FORMAT}", path, "fetch the bundle again")
     return info
 
 
-def _check_fits(path: Path, generator: Generator, classifier: Classifier) -> None:
-    same = generator.img_channels == classifier.channels
-    got = f"{generator.img_channels} and {classifier.channels} in {path}"
-    check(same, "bundle", "hold a generator and a classifier of equal channel counts", got)
-    names = generator.class_names
+def _check_fits(path: Path, role: str, network: Generator | Translator, classifier: Classifier) -> None:
+    channels = network.channels if role == "translator" else network.img_channels
+    got = f"{channels} and {classifier.channels} in {path}"
+    same = channels == classifier.channels
+    check(same, "bundle", f"hold a {role} and a classifier of equal channel counts", got)
+    names = network.class_names
     fits = not names or tuple(names) == tuple(classifier.class_names)
     got = f"{', '.join(names)} and {', '.join(classifier.class_names)} in {path}"
-    check(fits, "bundle", "hold a generator and a classifier of the same classes", got)
+    check(fits, "bundle", f"hold a {role} and a classifier of the same classes", got)

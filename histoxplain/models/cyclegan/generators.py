@@ -28,7 +28,9 @@ class AttentionGate(nn.Module):
 
 
 class AttentionUNet(nn.Module):
-    """Strided 4 x 4 convolutions down, transposed ones up, and gated skips between equal resolutions.
+    """Strided 4 x 4 convolutions down, enlarging and 3 x 3 ones up, and gated skips between equal resolutions.
+
+    Enlarging rather than transposed convolutions, because these leave grids in images (Odena et al., 2016).
 
     Args:
         inputs: channels of the image and of what is told beside it.
@@ -46,7 +48,8 @@ class AttentionUNet(nn.Module):
         joined = [above[0], *(2 * w for w in above[1:])]
         self.up = nn.ModuleList(_up(a, b) for a, b in zip(joined, above[1:]))
         self.gates = nn.ModuleList(AttentionGate(w) for w in above[1:])
-        self.out = nn.ConvTranspose2d(joined[-1], outputs, 4, 2, 1)
+        self.enlarge = nn.Upsample(scale_factor=2)
+        self.out = nn.Conv2d(joined[-1], outputs, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """`(N, inputs, H, W)` to `(N, outputs, H, W)`; both sides multiples of `multiple`, at least `least`."""
@@ -57,7 +60,7 @@ class AttentionUNet(nn.Module):
         for layer, gate, skip in zip(self.up, self.gates, skips[-2::-1]):
             x = layer(x)
             x = torch.cat([x, gate(skip, x)], 1)
-        return self.out(x)
+        return self.out(self.enlarge(x))
 
 
 def _down(inputs: int, outputs: int, first: bool) -> nn.Sequential:
@@ -67,8 +70,8 @@ def _down(inputs: int, outputs: int, first: bool) -> nn.Sequential:
 
 
 def _up(inputs: int, outputs: int) -> nn.Sequential:
-    convolution = nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False)
-    return nn.Sequential(convolution, InstanceNorm(outputs), nn.ReLU())
+    convolution = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+    return nn.Sequential(nn.Upsample(scale_factor=2), convolution, InstanceNorm(outputs), nn.ReLU())
 
 
 class ResNetGenerator(nn.Module):
