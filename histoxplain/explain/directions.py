@@ -62,6 +62,17 @@ class Directions:
         check_one_of("direction", key, self.names)
         return self.vectors[self.names.index(key)]
 
+    def only(self, *names: str) -> Directions:
+        """These alone, in this order.
+
+        Raises:
+            InputError: if there is no direction of that name.
+        """
+        for name in names:
+            check_one_of("direction", name, self.names)
+        which = [self.names.index(name) for name in names]
+        return Directions(names, self.vectors[which], self.scores[which], self.kind)
+
     def moved(self, generator: Generator, ws: Tensor, which: int | str, step: float = 1.0) -> Tensor:
         """Images that many steps along a direction: `(N, C, R, R)`, unclamped; `ws` `(N, num_ws, w_dim)`."""
         return draw(generator, ws + step * self[which].to(ws))

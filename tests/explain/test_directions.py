@@ -79,3 +79,13 @@ def test_damaged_file_and_unknown_names(cloud, tmp_path):
         principal_directions(cloud, 2)["axis1"]
     with pytest.raises(InputError, match="at least 2 classes"):
         difference_directions(cloud, torch.zeros(2000), ["a", "b"])
+
+
+def test_some_of_them_alone(cloud):
+    found = principal_directions(cloud, 3)
+    some = found.only("axis 3", "axis 1")
+    assert some.names == ("axis 3", "axis 1")
+    assert torch.equal(some["axis 1"], found["axis 1"])
+    assert torch.equal(some.scores, found.scores[[2, 0]])
+    with pytest.raises(InputError, match="`direction` must be one of"):
+        found.only("axis 4")
