@@ -9,7 +9,7 @@ from histoxplain._checks import InputError, check
 from histoxplain.explain import as_bundle
 from histoxplain.explain.explainer import class_index
 from histoxplain.models import Bundle, Generator, load_bundle, load_generator
-from histoxplain.models.bundle import DESCRIPTION
+from histoxplain.models.bundle import DESCRIPTION, check_part
 from histoxplain.models.foreign import is_foreign
 from histoxplain.models.foreign.normalisation import NORMALISED, is_normalised
 
@@ -25,13 +25,15 @@ def open_network(name: str, precision: str = "auto") -> Bundle:
         precision: of the convolutions; see `Generator.set_precision`.
 
     Raises:
-        InputError: if there is no such bundle or file.
+        InputError: if there is no such bundle or file, or the bundle has no generator.
     """
     path = Path(name)
     if (path / "generator.safetensors").is_file() and not (path / DESCRIPTION).exists():
         path = path / "generator.safetensors"
     if not path.is_file() and not path.suffix:
-        return load_bundle(name, precision=precision)
+        bundle = load_bundle(name, precision=precision)
+        check_part(bundle, "generator", "this verb")
+        return bundle
     G = load_generator(path, precision=precision)
     if is_foreign(path) and is_normalised(vars(G.config)):
         hint = f"convert it first: histoxplain convert {path} DESTINATION --image-range imagenet"

@@ -14,6 +14,7 @@ from histoxplain.explain.explainer import evaluating
 from histoxplain.explain.ganspace import principal_directions
 from histoxplain.explain.latent_space import BATCH, device_of, draw, latent_space, one_hot, sample_z
 from histoxplain.explain.mean_gradient import gradient_directions
+from histoxplain.models.bundle import check_part
 
 if TYPE_CHECKING:
     from histoxplain.models import Bundle
@@ -29,6 +30,7 @@ def find_directions(bundle: Bundle, kind: str = "boundary", samples: int = 512, 
         samples: how many latents, over all classes.
         seed: draws the latents.
     """
+    check_part(bundle, "generator", "directions")
     check_one_of("kind", kind, KINDS)
     check_at_least("samples", samples, 10)
     G, names = bundle.generator, bundle.class_names

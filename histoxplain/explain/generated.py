@@ -13,6 +13,7 @@ from histoxplain._checks import InputError, check_at_least
 from histoxplain.explain.explainer import class_index, evaluating
 from histoxplain.explain.images import quantised
 from histoxplain.explain.latent_space import draw, one_hot, sample_z
+from histoxplain.models.bundle import check_part
 
 if TYPE_CHECKING:
     from histoxplain.models import Bundle
@@ -68,6 +69,7 @@ def generate_pairs(bundle: Bundle, each: int = 1, seed: int = 0, target: int | s
         seed: draws them.
         target: only pairs that lead to this class.
     """
+    check_part(bundle, "generator", "images by class")
     check_at_least("each", each, 1)
     names = bundle.class_names
     pairs = list(permutations(range(len(names)), 2))

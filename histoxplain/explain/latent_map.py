@@ -13,6 +13,7 @@ from histoxplain._checks import check, check_between
 from histoxplain._optional import require
 from histoxplain.explain.images import quantised
 from histoxplain.explain.latent_space import one_hot, sample_z
+from histoxplain.models.bundle import check_part
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -102,6 +103,7 @@ def map_latents(bundle: Bundle, count: int = 450, truncation: float = 1.0, seed:
     Raises:
         InputError: if `count` or `truncation` is out of range.
     """
+    check_part(bundle, "generator", "a map of latents")
     check_between("count", count, 4, 5000)
     check_between("truncation", truncation, 0, 2)
     G, z = bundle.generator, sample_z(bundle.generator, count, seed)
