@@ -88,10 +88,19 @@ def fit_gaussians(features: Tensor, labels: Sequence[int] | None = None, axes: i
     scale = scale.clamp_min(0.01 * float(scale.mean()) + 1e-12)
     centred = centred / scale
     kept = max(1, min(axes, width - 1, (len(rows) - len(means)) // 2))
-    values, vectors = torch.linalg.eigh(centred.T @ centred / len(rows))
-    values = values.flip(0).clamp_min(1e-12)
-    found = {"axes": vectors.flip(1).T[:kept], "variances": values[:kept], "rest": values[kept:].mean()}
-    return {name: tensor.float().contiguous() for name, tensor in ({"means": means, "scale": scale} | found).items()}
+    values, vectors = principal(centred)
+    rest = (centred.square().sum() / len(rows) - values[:kept].sum()).clamp_min(1e-12) / (width - kept)
+    found = {"means": means, "scale": scale, "axes": vectors[:kept], "variances": values[:kept], "rest": rest}
+    return {name: tensor.float().contiguous() for name, tensor in found.items()}
+
+
+def principal(centred: Tensor) -> tuple[Tensor, Tensor]:
+    """Variances along the principal axes of centred rows `(N, D)`, falling, and the axes as rows; min(N, D) of them."""
+    if len(centred) < centred.shape[1]:
+        _, values, axes = torch.linalg.svd(centred, full_matrices=False)
+        return (values.square() / len(centred)).clamp_min(1e-12), axes
+    values, vectors = torch.linalg.eigh(centred.T @ centred / len(centred))
+    return values.flip(0).clamp_min(1e-12), vectors.flip(1).T
 
 
 def mahalanobis(

@@ -38,6 +38,14 @@ def test_few_axes_are_a_low_rank_covariance(correlated):
     assert mahalanobis(correlated[:5], **found).tolist() == pytest.approx(by_hand, rel=1e-3)
 
 
+def test_fewer_rows_than_features_are_fitted_alike(rng):
+    """Rows repeated have the same principal axes as the rows once, by another way of computing them."""
+    rows = torch.randn(30, 40, generator=rng)
+    few, many = fit_gaussians(rows, axes=5), fit_gaussians(rows.repeat(3, 1), axes=5)
+    new = torch.randn(4, 40, generator=rng)
+    assert mahalanobis(new, **few).tolist() == pytest.approx(mahalanobis(new, **many).tolist(), rel=1e-4)
+
+
 def test_nearest_class_counts(rng):
     """Two clouds 100 apart: the middle is far from both, although it is the mean of all."""
     rows = torch.randn(200, 3, generator=rng)
