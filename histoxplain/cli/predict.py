@@ -168,7 +168,7 @@ def classify(classifier: Classifier, cases: list[Case]) -> list[list[float]]:
     """Probabilities of each case's classes."""
     import torch
 
-    device = classifier.mean.device
+    device = classifier.temperature.device
     with torch.inference_mode():
         return classifier.probabilities(torch.stack([case.image for case in cases]).to(device)).tolist()
 

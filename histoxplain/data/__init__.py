@@ -6,6 +6,7 @@ _names = {
     "case": ["Case"],
     "downloads": ["download"],
     "folder": ["ImageFolder"],
+    "hashing": ["fingerprint"],
     "lmdb": ["ImageLMDB"],
     "lmdb_writer": ["LMDBWriter"],
     "npz": ["ImageNPZ"],

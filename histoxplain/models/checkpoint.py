@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from histoxplain import __version__
 from histoxplain._atomic import replacing
 from histoxplain._checks import InputError, check_exists
 
@@ -27,6 +28,8 @@ class Checkpoint:
     kind: str
     config: dict[str, Any]
     meta: dict[str, Any] = field(default_factory=dict)
+    version: str = field(default="", repr=False)
+    """The version of histoxplain that wrote it; empty where none was noted."""
 
 
 def save_checkpoint(
@@ -37,7 +40,7 @@ def save_checkpoint(
     config: Mapping[str, Any],
     meta: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write tensors and their description to one safetensors file, atomically.
+    """Write tensors, their description and this package's version to one safetensors file, atomically.
 
     Args:
         path: the file, usually `*.safetensors`; its folder is made when missing.
@@ -53,6 +56,7 @@ def save_checkpoint(
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state_dict.items()}
     metadata = {
         "format": FORMAT,
+        "version": __version__,
         "kind": kind,
         "config": json.dumps(dict(config), sort_keys=True),
         "meta": json.dumps(dict(meta or {}), sort_keys=True),
@@ -92,7 +96,9 @@ def load_checkpoint(path: str | Path, kind: str | None = None) -> Checkpoint:
     return Checkpoint(state, *metadata)
 
 
-def _describe(metadata: dict[str, str], path: Path, kind: str | None) -> tuple[str, dict[str, Any], dict[str, Any]]:
+def _describe(
+    metadata: dict[str, str], path: Path, kind: str | None
+) -> tuple[str, dict[str, Any], dict[str, Any], str]:
     if metadata.get("format") != FORMAT:
         found = metadata.get("format", "no histoxplain description")
         raise InputError(f"`path` must be a histoxplain checkpoint ({FORMAT}), got {path} with {found}; {_WAY_OUT}.")
@@ -102,4 +108,4 @@ def _describe(metadata: dict[str, str], path: Path, kind: str | None) -> tuple[s
         raise InputError(f"`path` must be a whole checkpoint, got {path} with damaged metadata; {_WAY_OUT}.") from error
     if kind not in (None, found):
         raise InputError(f"`path` must be a checkpoint of kind {kind}, got {path} of kind {found}.")
-    return found, config, meta
+    return found, config, meta, metadata.get("version", "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from histoxplain._checks import check
 from histoxplain._device import resolve_device, resolve_precision
 from histoxplain._malloc import keep_freed_memory
 from histoxplain._ranks import RankError, first, rank, spread, world
-from histoxplain.data import open_source
+from histoxplain.data import fingerprint, open_source
 from histoxplain.metrics.classification import classification_report, fit_temperature
-from histoxplain.models.classifier import LITE, Classifier, ClassifierConfig, load_classifier, save_classifier
-from histoxplain.train.config_classifier import CHANGEABLE, ClassifierTraining
+from histoxplain.models.architectures import is_installed, preprocessing, start_of
+from histoxplain.models.classifier import Classifier, ClassifierConfig, load_classifier, save_classifier
+from histoxplain.models.ensemble import StackedNetwork
+from histoxplain.train.config_classifier import BEFORE, CHANGEABLE, ClassifierTraining
 from histoxplain.train.distributed import (
     average_,
     begin,
@@ -30,6 +32,7 @@ from histoxplain.train.distributed import (
     mine,
     share_batch_norm,
 )
+from histoxplain.train.imbalance import balanced_order, class_weights
 from histoxplain.train.jitter import jitter
 from histoxplain.train.loop import STATE, JsonLog, open_run, progress, save_json, save_snapshot
 from histoxplain.train.pixels import LabelledPixels, labelled_splits
@@ -70,16 +73,16 @@ def train_classifier(
     config = config or ClassifierTraining()
     begin(config.device)
     source = open_source(data)
-    side = config.resolution or source.resolution or 128
     classes = ClassifierConfig(
         class_names=source.class_names,
         architecture=config.architecture,
-        resolution=side,
+        resolution=config.resolution or _side(config.architecture, source.resolution),
         channels=source.channels,
-        pretrained=config.architecture == LITE if config.pretrained is None else config.pretrained,
+        pretrained=config.pretrained,
     )
-    splits = labelled_splits(source, side, config.seed)
-    state = first(lambda: open_run(out, asdict(config), resume, CHANGEABLE))
+    splits = labelled_splits(source, classes.resolution, config.seed)
+    origin = {"start": start_of(classes.architecture, classes.pretrained), "data": fingerprint(source)}
+    state = first(lambda: open_run(out, asdict(config), resume, CHANGEABLE, BEFORE))
     device = resolve_device(config.device)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(config.seed)
@@ -92,7 +95,12 @@ def train_classifier(
             training.run(quiet)
         except RankError as error:
             raise RankError(f"{error}; --resume continues from {Path(out) / STATE}, if there is one yet") from error
-    return first(lambda: finish(Path(out), splits, config, training.progress))
+    return first(lambda: finish(Path(out), splits, config, training.progress, origin))
+
+
+def _side(architecture: str, own: int | None) -> int | None:
+    """At which side a network looks at images of side `own`; None leaves it to the architecture."""
+    return own if own is not None and own >= preprocessing(architecture).smallest else None
 
 
 @dataclass
@@ -140,10 +148,10 @@ class _Training:
         self.device = resolve_device(config.device)
         self.precision = resolve_precision(config.precision, self.device)
         memory = torch.channels_last
-        self.classifier = share_batch_norm(Classifier(model)).to(self.device, memory_format=memory)
+        self.classifier = share_batch_norm(_fresh(model, config)).to(self.device, memory_format=memory)
         self.averaged = copy.deepcopy(self.classifier).eval().requires_grad_(False)
         self.optimiser = _optimiser(self.classifier, config)
-        self.weights = _class_weights(splits["train"].labels, len(model.class_names)).to(self.device)
+        self.weights = class_weights(splits["train"].labels, len(model.class_names)).to(self.device)
         self.rng = torch.Generator().manual_seed(config.seed)
         self.progress = Progress()
         self.saved_at = time.monotonic()
@@ -203,7 +211,7 @@ class _Training:
     def _epoch(self, count: Callable[[int], Any]) -> float:
         """The rest of the current epoch; the mean loss of its steps."""
         train, config, at = self.splits["train"], self.config, self.progress
-        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(1000 * config.seed + at.epoch))
+        order = self._order(torch.Generator().manual_seed(1000 * config.seed + at.epoch))
         least = max(world(), 2)  # batch normalisation needs two images, and each process one
         batches = [b for b in order.split(config.batch) if len(b) >= least]
         losses = []
@@ -218,6 +226,13 @@ class _Training:
                 self.snapshot()
         at.step = 0
         return mean(torch.stack(losses)).mean().item() if losses else float("nan")
+
+    def _order(self, rng: torch.Generator) -> Tensor:
+        """Which images an epoch shows, in which order."""
+        labels = self.splits["train"].labels
+        return (
+            balanced_order(labels, rng) if self.config.balanced_sampling else torch.randperm(len(labels), generator=rng)
+        )
 
     def _varied(self, x: Tensor, images: int) -> Tensor:
         """Those images of a batch of `images` that are this process's, jittered, where they are needed."""
@@ -236,7 +251,7 @@ class _Training:
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Weighted cross-entropy; its mean over the processes is that of the whole batch."""
-        weight = self.weights if self.config.class_weights else None
+        weight = self.weights if self.config.class_weights and not self.config.balanced_sampling else None
         loss = F.cross_entropy(logits, labels, weight, label_smoothing=self.config.label_smoothing)
         mass = torch.ones_like(labels).sum().float() if weight is None else weight[labels].sum()
         return loss * (mass / mean(mass))
@@ -265,16 +280,22 @@ class _Training:
 
 def _optimiser(classifier: Classifier, config: ClassifierTraining) -> torch.optim.Optimizer:
     """AdamW; scales and offsets of normalisations and biases are not decayed."""
-    decayed = [p for p in classifier.parameters() if p.ndim > 1]
-    rest = [p for p in classifier.parameters() if p.ndim <= 1]
+    trained = [p for p in classifier.parameters() if p.requires_grad]
+    decayed = [p for p in trained if p.ndim > 1]
+    rest = [p for p in trained if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=config.learning_rate)
 
 
-def _class_weights(labels: Tensor, classes: int) -> Tensor:
-    """Inverse frequencies `(classes,)`, whose mean over the images is 1."""
-    counts = torch.bincount(labels, minlength=classes).float()
-    return counts.sum() / (classes * counts)
+def _fresh(model: ClassifierConfig, config: ClassifierTraining) -> Classifier:
+    """A classifier to train, the trunks of a stacked ensemble frozen as the settings say."""
+    classifier = Classifier(model)
+    if isinstance(classifier.network, StackedNetwork):
+        names = classifier.network.names
+        start = [bool(config.pretrained) or (config.pretrained is None and is_installed(name)) for name in names]
+        frozen = start if config.freeze is None else [config.freeze] * len(names)
+        classifier.network.freeze(i for i, stays in enumerate(frozen) if stays)
+    return classifier
 
 
 @torch.no_grad()
@@ -316,7 +337,13 @@ def predict_logits(
     return torch.cat([torch.empty(0, len(classifier.class_names)), *found]), pixels.labels
 
 
-def finish(out: Path, splits: dict[str, LabelledPixels], config: ClassifierTraining, done: Progress) -> dict[str, Any]:
+def finish(
+    out: Path,
+    splits: dict[str, LabelledPixels],
+    config: ClassifierTraining,
+    done: Progress,
+    origin: Mapping[str, Any],
+) -> dict[str, Any]:
     """Calibrate the best weights on the validation split, measure them on the test split, write both files."""
     classifier = load_classifier(out / BEST).to(resolve_device(config.device), memory_format=torch.channels_last)
     classifier.temperature.fill_(1.0)
@@ -325,6 +352,7 @@ def finish(out: Path, splits: dict[str, LabelledPixels], config: ClassifierTrain
     classifier.temperature.fill_(temperature)
     figures: dict[str, Any] = {
         "architecture": config.architecture,
+        **origin,
         "temperature": temperature,
         "best_epoch": done.best_epoch,
         "images_seen": done.images,

@@ -13,11 +13,17 @@ class ClassifierTraining:
     """How to train a classifier."""
 
     architecture: str = "efficientnet_lite0"
-    """`efficientnet_lite0` (transfer learning works offline) or any torchvision classifier by name (`resnet18`)."""
+    """`efficientnet_lite0` (transfer learning works offline), any torchvision classifier by name (`resnet18`),
+    `xception` or `timm:NAME` (extra `timm`), or a stacked ensemble of such trunks (`mobilenet_v2+densenet169`)."""
     pretrained: bool | None = None
-    """Start from ImageNet weights; by default only where they are installed (`efficientnet_lite0`)."""
+    """Start from ImageNet weights, which are downloaded; by default only where they are installed
+    (`efficientnet_lite0`)."""
+    freeze: bool | None = None
+    """Leave the trunks of a stacked ensemble as they are and train its head; by default those that start from ImageNet
+    weights."""
     resolution: int | None = None
-    """Side in pixels at which the network looks at images; by default the data's own."""
+    """Side in pixels at which the network looks at images; by default the data's own or, where that has none or is too
+    small for the architecture, what its authors show it."""
     epochs: int = 30
     """Passes over the training split, at most."""
     batch: int = 32
@@ -30,6 +36,8 @@ class ClassifierTraining:
     """Share of each label spread over all classes."""
     class_weights: bool = True
     """Weigh classes by the inverse of their frequency."""
+    balanced_sampling: bool = False
+    """Instead of weighing, show every class equally often: rare images several times an epoch, common ones in turn."""
     average: float = 0.99
     """Decay of the moving average of the weights, which is what is validated and kept; 0 turns it off."""
     orientations: bool = True
@@ -69,3 +77,6 @@ class ClassifierTraining:
 
 CHANGEABLE = ("epochs", "patience", "snapshot_minutes", "device")
 """The settings that may change when a training is resumed."""
+
+BEFORE = {"freeze": None, "balanced_sampling": False}
+"""What settings were before they existed, for trainings that began before."""

@@ -24,7 +24,7 @@ def stand_ins():
 
 def use_all(bundle, folder, out):
     """Each verb on the images of a folder, of which predict may leave some out."""
-    bundle.classifier.mean = torch.zeros(1)  # which says where a classifier is
+    bundle.classifier.temperature = torch.ones(())  # which says where a classifier is
     images, common = str(folder / "images"), ["--bundle", "paint", "--out"]
     assert main(["predict", str(folder / "scans"), *common, str(out / "predictions.csv"), "--batch", "2"]) == 0
     explain = ["explain", images, *common, str(out / "explanations"), "--batch-size", "1"]

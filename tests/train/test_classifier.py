@@ -1,14 +1,21 @@
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 from PIL import Image
+from torch.nn import functional as F
 
+import histoxplain
 from histoxplain import InputError
-from histoxplain.models import load_classifier
+from histoxplain.data import fingerprint, open_source
+from histoxplain.models import load_checkpoint, load_classifier
+from histoxplain.models.architectures import efficientnet_lite0
 from histoxplain.train import classifier as training
 from histoxplain.train.classifier import Progress, train_classifier
 from histoxplain.train.config_classifier import ClassifierTraining
+from histoxplain.train.imbalance import balanced_order, class_weights
+from histoxplain.train.pixels import LabelledPixels
 
 SMALL = {
     "architecture": "squeezenet1_1",
@@ -102,7 +109,79 @@ def test_patience_and_learning_rate_follow_the_validation_split():
 
 
 def test_rare_classes_weigh_more():
-    assert training._class_weights(torch.tensor([0, 0, 0, 1]), 2).tolist() == pytest.approx([2 / 3, 2.0])
+    assert class_weights(torch.tensor([0, 0, 0, 1]), 2).tolist() == pytest.approx([2 / 3, 2.0])
+
+
+def test_balanced_sampling_shows_classes_equally_often(rng):
+    labels = torch.tensor([0] * 80 + [1] * 15 + [2] * 6)
+    order = balanced_order(labels, rng)
+    counts = torch.bincount(labels[order], minlength=3)
+    assert len(order) == len(labels)
+    assert counts.max() - counts.min() <= 1
+    looks = torch.bincount(order, minlength=len(labels))
+    assert looks[labels == 0].max() == 1
+    assert set(looks[labels == 2].tolist()) == {5, 6}  # 33 or 34 looks at 6 images
+    assert not torch.equal(order, balanced_order(labels, rng))
+
+
+def test_balanced_sampling_replaces_weights(folder, tmp_path, monkeypatch):
+    logits, labels = torch.tensor([[1.0, 0.0], [0.0, 2.0], [0.5, 0.0]]), torch.tensor([0, 0, 1])
+    for balanced, weight in ((True, None), (False, torch.tensor([1.0, 9.0]))):
+        config = ClassifierTraining(balanced_sampling=balanced, label_smoothing=0.0)
+        run = SimpleNamespace(config=config, weights=torch.tensor([1.0, 9.0]))
+        expected = F.cross_entropy(logits, labels, weight)
+        assert torch.allclose(training._Training._loss(run, logits, labels), expected)
+    drawn = []
+    monkeypatch.setattr(training, "balanced_order", lambda *given: drawn.append(1) or balanced_order(*given))
+    config = ClassifierTraining(epochs=2, balanced_sampling=True, **SMALL)
+    train_classifier(folder, tmp_path / "run", config, quiet=True)
+    assert len(drawn) == 2
+
+
+def test_a_stacked_ensemble_trains_its_head_on_frozen_installed_trunks(folder, tmp_path):
+    settings = {**SMALL, "architecture": "efficientnet_lite0+squeezenet1_1"}
+    with pytest.raises(InputError, match="fully connected"):
+        train_classifier(folder, tmp_path / "no", ClassifierTraining(epochs=1, **settings), quiet=True)
+    settings["architecture"] = "efficientnet_lite0+shufflenet_v2_x0_5"
+    figures = train_classifier(folder, tmp_path / "run", ClassifierTraining(epochs=2, **settings), quiet=True)
+    assert figures["start"]["shufflenet_v2_x0_5"] == "random weights"
+    trained = load_classifier(tmp_path / "run" / "classifier.safetensors")
+    installed = efficientnet_lite0()
+    assert torch.equal(trained.network.trunks[0]._conv_stem.weight, installed._conv_stem.weight)
+    assert torch.equal(trained.network.trunks[0]._bn1.running_var, installed._bn1.running_var)
+    assert figures["temperature"] == pytest.approx(trained.temperature.item())
+    assert figures["validation"]["balanced_accuracy"] > 0.5
+
+
+def test_checkpoints_say_what_they_were_made_of(folder, tmp_path):
+    train_classifier(folder, tmp_path / "run", ClassifierTraining(epochs=1, **SMALL), quiet=True)
+    checkpoint = load_checkpoint(tmp_path / "run" / "classifier.safetensors")
+    assert checkpoint.version == histoxplain.__version__
+    assert checkpoint.meta["start"] == {"squeezenet1_1": "random weights"}
+    assert checkpoint.meta["data"] == fingerprint(open_source(folder))
+    Image.new("RGB", (32, 32), (220, 20, 21)).save(folder / "red" / "0.png")
+    assert checkpoint.meta["data"] != fingerprint(open_source(folder))
+
+
+def test_never_looks_at_the_test_split_before_the_end(folder, tmp_path, monkeypatch):
+    seen = []
+    whole = training.predict_logits
+
+    def noted(classifier, pixels, *more, **options):
+        seen.append(pixels)
+        return whole(classifier, pixels, *more, **options)
+
+    monkeypatch.setattr(training, "predict_logits", noted)
+    batches = []
+    read = LabelledPixels.batch
+    monkeypatch.setattr(LabelledPixels, "batch", lambda self, places: batches.append(self) or read(self, places))
+    train_classifier(folder, tmp_path / "run", ClassifierTraining(epochs=2, **SMALL), quiet=True)
+    *before, last = seen
+    assert len(before) == 3  # two epochs and the calibration
+    assert all(pixels is before[0] for pixels in before)
+    assert last is not before[0]
+    assert batches.index(last) == len(batches) - 1  # once, after everything else
+    assert not {last.source.ids[i] for i in last.indices} & {last.source.ids[i] for i in before[0].indices}
 
 
 def test_bad_data_is_one_clear_line(folder, tmp_path):
