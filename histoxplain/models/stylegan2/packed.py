@@ -26,6 +26,22 @@ class _Weights:
     """Squared length of each filter by input channel, `(out, into)`; None does not demodulate."""
 
 
+def tile_side(out: int, into: int, resolution: int, up: int, dtype: torch.dtype) -> int:
+    """The `tile` of `packed.pack_weight` that is fastest, where memory for its weights is no concern.
+
+    Tiles of 4 need four times a kernel's memory and lose three bits, so they are for small kernels in float32.
+
+    Example:
+        >>> tile_side(64, 64, 256, 1, torch.float32), tile_side(512, 512, 32, 1, torch.float32)
+        (4, 2)
+    """
+    if up == 2:
+        return 4 if resolution >= 32 else 1
+    if dtype == torch.float32 and out * into <= 256**2:
+        return 4
+    return 2 if resolution >= 16 or out * into <= 256**2 else 1
+
+
 class PackedLayers(PlainLayers):
     """Runs `ops.packed`; features lie as `(N, r + 2, r + 2, channels)` in a border of zeros."""
 
@@ -43,15 +59,17 @@ class PackedLayers(PlainLayers):
         self.taps = packed.separate(self.resample_filter) * 2
         self.weights = {name: self._pack(name) for name in self.names}
         self.workspace = torch.empty(0, dtype=dtype)
+        self.turns = [torch.empty(0, dtype=dtype)] * 2
 
     def _pack(self, name: str) -> _Weights:
         layer = self._placed(name)[1]
-        weight = packed.pack_weight(layer.weight, self.dtype)
         bias = packed.fill(layer.bias)
         if name.endswith("torgb"):
-            return _Weights(weight, bias)
-        energy = packed.fill(packed.fill(layer.weight.square().sum([2, 3])).T).T.contiguous()
-        return _Weights(weight, bias, energy)
+            return _Weights(packed.pack_weight(layer.weight, self.dtype), bias)
+        tile = tile_side(*layer.weight.shape[:2], layer.resolution, layer.up, self.dtype)
+        weight = packed.pack_weight(layer.weight, self.dtype, layer.up, tile)
+        energy = torch.linalg.vector_norm(layer.weight, dim=(2, 3)).square()  # without a copy of the weight
+        return _Weights(weight, bias, packed.fill(packed.fill(energy).T).T.contiguous())
 
     def features(
         self, name: str, x: Tensor | None, style: Tensor, noise_mode: str, rng: torch.Generator | None
@@ -61,10 +79,7 @@ class PackedLayers(PlainLayers):
         weights = self.weights[name]
         if x is None:
             x = packed.bordered(block.const[None].expand(len(style), -1, -1, -1), self.dtype)
-        out = self.outputs.get(name)
-        shape = (len(style), layer.resolution + 2, layer.resolution + 2, len(weights.bias))
-        if out is None or out.shape != shape:
-            out = x.new_empty(shape)
+        out = self._output(name, len(style))
         noise = layer.noise(len(style), noise_mode, rng)
         noise = None if noise is None else noise.reshape(-1, layer.resolution, layer.resolution)
         finish = {"alpha": 0.2, "gain": sqrt(2), "clamp": -1 if layer.clamp is None else layer.clamp}
@@ -81,9 +96,24 @@ class PackedLayers(PlainLayers):
             out=out,
             **finish,
         )
-        if self.keep:
-            self.outputs[name] = out
         return out
+
+    def _output(self, name: str, batch: int) -> Tensor:
+        """Where a layer writes: what it keeps, or the one of two buffers that it does not read."""
+        shape = self._shape(name, batch)
+        if self.keep:
+            if name not in self.outputs or self.outputs[name].shape != shape:
+                self.outputs[name] = torch.empty(shape, dtype=self.dtype)
+            return self.outputs[name]
+        largest = max(self._shape(other, batch).numel() for other in self.names if not other.endswith("torgb"))
+        if len(self.turns[0]) < largest:
+            self.turns = [torch.empty(largest, dtype=self.dtype) for _ in self.turns]
+        self.turns.reverse()
+        return self.turns[0][: shape.numel()].view(shape)
+
+    def _shape(self, name: str, batch: int) -> torch.Size:
+        side = self._placed(name)[1].resolution + 2
+        return torch.Size((batch, side, side, len(self.weights[name].bias)))
 
     def colours(self, name: str, x: Tensor, style: Tensor, below: Tensor | None) -> Tensor:
         """See `PlainLayers.colours`."""

@@ -2,75 +2,13 @@
 // The style scales whichever is smaller, activations or weights.
 #include <cmath>
 
-#include "convolve.h"
+#include "finish.h"
+#include "winograd.h"
 
 namespace histoxplain {
 namespace {
 
 constexpr int64_t WIDE_BYTES = 3 << 19;  // of the plane of twice the size, before it is filtered
-
-// What happens to sums of products before they are stored, for LANE channels of one image.
-struct Finish {
-  floats scale, bias;
-  float alpha, gain, clamp;
-
-  floats operator()(floats v, float noise) const {
-    v = v * scale + (bias + noise);
-    floats bent = v * alpha;
-    v = (v > bent ? v : bent) * gain;
-    if (clamp >= 0) {
-      v = v < clamp ? v : splat<floats>(clamp);
-      v = v > -clamp ? v : splat<floats>(-clamp);
-    }
-    return v;
-  }
-};
-
-struct Finishing {
-  const float* scale;  // (N, C)
-  const float* bias;   // (C)
-  const float* noise;  // (N or 1, H, W), or none
-  int64_t channels, width, noise_image;
-  float alpha, gain, clamp;
-
-  Finish at(int64_t n, int64_t o) const { return {load(scale + n * channels + o), load(bias + o), alpha, gain, clamp}; }
-  const float* noise_row(int64_t n, int64_t y) const { return noise ? noise + n * noise_image + y * width : nullptr; }
-};
-
-// Four taps down and across `in`, which is one pixel wider than `out` and holds what rows `from` to `to` of it need, one
-// row above them and two below; then the finish. A stretch of the row stays in the nearest cache while vector after
-// vector of channels slides over it.
-template <class T>
-void filter(const Plane<T>& in, const Plane<T>& out, int64_t from, int64_t to, const float* f,
-            const Finishing& finishing) {
-  constexpr int64_t STRETCH = 32;
-  const float f0 = f[0], f1 = f[1], f2 = f[2], f3 = f[3];
-  torch::stable::parallel_for(0, out.images * (to - from), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t task = begin; task < end; task++) {
-      int64_t n = task / (to - from), i = task % (to - from), y = from + i, row = in.row(), step = in.channels;
-      const float* noise = finishing.noise_row(n, y);
-      for (int64_t left = 0; left < out.width; left += STRETCH) {
-        int64_t count = std::min(STRETCH, out.width - left);
-        for (int64_t o = 0; o < out.channels; o += LANE) {
-          Finish finish = finishing.at(n, o);
-          const T* p = in.at(n, i, left - 1) + o;
-          auto column = [&]() {
-            floats v = load(p) * f3 + load(p + row) * f2 + load(p + 2 * row) * f1 + load(p + 3 * row) * f0;
-            p += step;
-            return v;
-          };
-          floats a = column(), b = column(), c = column();
-          T* pixel = out.at(n, y, left) + o;
-          for (int64_t x = 0; x < count; x++, pixel += step) {
-            floats d = column();
-            store(pixel, finish(a * f3 + b * f2 + c * f1 + d * f0, noise ? noise[left + x] : 0));
-            a = b, b = c, c = d;
-          }
-        }
-      }
-    }
-  });
-}
 
 // Packed weights times the style of their input channels, image by image.
 template <class T>
@@ -146,18 +84,183 @@ bool folds(const Plane<T>& in, const Weight& shape) {
   return in.height * in.width > shape.taps * shape.out;
 }
 
-// Rows of the result that are convolved and filtered at a time; an even number.
+// Rows of the plane of twice the size that are convolved at a time, in fours.
 template <class T>
 int64_t wide_rows(const Plane<T>& in, const Weight& shape) {
   int64_t bytes = in.images * (2 * in.width + 3) * shape.out * (int64_t)sizeof(T);
-  return std::min(2 * in.height, std::max<int64_t>(WIDE_BYTES / std::max<int64_t>(bytes, 1), 32) / 2 * 2);
+  int64_t fit = std::max<int64_t>(WIDE_BYTES / std::max<int64_t>(bytes, 1), 32) / 4 * 4;
+  return std::min(fit, ceil_div(2 * in.height, 4) * 4);
+}
+
+// A part of that plane, between borders: rows, one more at the end of the image, and three kept from before.
+template <class T>
+Plane<T> wide_plane(const Plane<T>& in, const Weight& shape) {
+  return {nullptr, in.images, wide_rows(in, shape) + 5, 2 * in.width + 1, shape.out};
+}
+
+// How kernels are multiplied tap by tap.
+struct Taps3x3 {};
+
+// Calls f with the scheme that weights are packed for.
+template <class F>
+void by_scheme(const Weight& shape, bool up, F&& f) {
+  if (shape.taps == 16 && up) return f(Doubling{});
+  if (shape.taps == 16) return f(Twos{});
+  if (shape.taps == 36 && !up) return f(Fours{});
+  STD_TORCH_CHECK(shape.taps == 9, "`weight` is packed for another kind of layer");
+  f(Taps3x3{});
 }
 
 template <class T>
 int64_t room_for(const Plane<T>& in, const Weight& shape, bool up) {
-  int64_t scaled = in.images * (folds(in, shape) ? shape.numel() : in.image());
-  int64_t wide = up ? in.images * (wide_rows<T>(in, shape) + 5) * (2 * in.width + 3) * shape.out : 0;
-  return scaled + wide + 128;
+  if (shape.taps == 1) return in.images * shape.numel() + 64;
+  int64_t room = up ? in.images * wide_plane(in, shape).image() + 64 : 0;
+  by_scheme(shape, up, [&](auto scheme) {
+    using S = decltype(scheme);
+    if constexpr (std::is_same_v<S, Taps3x3>) {
+      room += in.images * (folds(in, shape) ? shape.numel() : in.image()) + 64;
+    } else {
+      int64_t rows = up ? wide_rows(in, shape) + 1 : in.height, width = up ? 2 * in.width + 1 : in.width;
+      room += Tiling<S, T>(in, width, 0, ceil_div(rows, S::MADE)).room() + 64;
+    }
+  });
+  return room;
+}
+
+// Finishes what is convolved, into the result.
+template <class T>
+struct Finished {
+  Plane<T> to;
+  Finishing finishing;
+
+  void operator()(const Strip& strip) const {
+    const float* noise = finishing.row(strip.n, strip.y) + strip.x;
+    for (int64_t i = 0; i < strip.width; i += LANE) {
+      Finish finish = finishing.at(strip.n, strip.channel + i);
+      T* p = to.at(strip.n, strip.y, strip.x) + strip.channel + i;
+      for (int64_t j = 0; j < strip.pixels; j++, p += to.channels) store(p, finish(strip.at(j, i), noise[j]));
+    }
+  }
+
+  template <class S>
+  void operator()(const Patch<S>& patch) const {
+    Finish finish = finishing.at(patch.n, patch.channel);
+    const float* noise = finishing.row(patch.n, patch.y) + patch.x;
+    T* p = to.at(patch.n, patch.y, patch.x) + patch.channel;
+    patch.visit(to.height, to.width, [&](int64_t i, int64_t j, floats value) {
+      store(p + i * to.row() + j * to.channels, finish(value, noise[i * finishing.noise_row + j]));
+    });
+  }
+};
+
+// Keeps what is convolved, in a plane whose first row is row `top` of the whole.
+template <class T>
+struct Kept {
+  Plane<T> to;
+  int64_t top, bottom;
+
+  void operator()(const Strip& strip) const {
+    T* p = to.at(strip.n, strip.y - top, strip.x) + strip.channel;
+    for (int64_t j = 0; j < strip.pixels; j++, p += strip.step * to.channels) {
+      for (int64_t i = 0; i < strip.width; i += LANE) store(p + i, strip.at(j, i));
+    }
+  }
+
+  template <class S>
+  void operator()(const Patch<S>& patch) const {
+    T* p = to.at(patch.n, patch.y - top, patch.x) + patch.channel;
+    patch.visit(bottom, to.width, [&](int64_t i, int64_t j, floats value) {
+      store(p + i * to.row() + j * to.channels, value);
+    });
+  }
+};
+
+// The input of a layer and its weights, as scheme S multiplies them.
+template <class S, class T>
+struct Factors {
+  Plane<T> in;
+  Weight shape;
+  const T* w;
+  const float* style;
+  T* scratch;
+
+  Factors(const Plane<T>& in_, const Weight& shape_, const T* w_, const float* style_, int64_t height, int64_t width,
+          Room<T>& room)
+      : in(in_), shape(shape_), w(w_), style(style_),
+        scratch(room.take(Tiling<S, T>(in, width, 0, ceil_div(height, S::MADE)).room())) {}
+
+  template <class Sink>
+  void same(const Sink& sink) const {
+    tiles(0, in.height, in.width, sink);
+  }
+
+  // Rows `from`, a multiple of four, to `to` of the plane of twice the size.
+  template <class Sink>
+  void twice(int64_t from, int64_t to, const Sink& sink) const {
+    tiles(from, to, 2 * in.width + 1, sink);
+  }
+
+ private:
+  template <class Sink>
+  void tiles(int64_t from, int64_t to, int64_t width, const Sink& sink) const {
+    Tiling<S, T> tiling(in, width, from / S::MADE, ceil_div(to, S::MADE));
+    convolve_tiles(in, shape, w, style, tiling, scratch, sink);
+  }
+};
+
+// The style scales whichever is smaller, activations or weights.
+template <class T>
+struct Factors<Taps3x3, T> {
+  Plane<T> in;
+  Weight shape;
+  const T* w;
+  int64_t weights_image = 0;
+
+  Factors(const Plane<T>& in_, const Weight& shape_, const T* w_, const float* style, int64_t, int64_t, Room<T>& room)
+      : in(in_), shape(shape_), w(w_) {
+    if (folds(in, shape)) {
+      T* folded = room.take(in.images * shape.numel());
+      fold(w, shape, in.images, style, folded);
+      w = folded, weights_image = shape.numel();
+    } else {
+      in.data = room.take(in.images * in.image());
+      modulate(in_, style, in);
+    }
+  }
+
+  template <class Sink>
+  void same(const Sink& sink) const {
+    convolve(in, shape, w, weights_image, same_size(in, 3), sink);
+  }
+
+  template <class Sink>
+  void twice(int64_t from, int64_t to, const Sink& sink) const {
+    convolve(in, shape, w, weights_image, twice_the_size(in, from, to), sink);
+  }
+};
+
+// The plane of twice the size exists a part at a time, which stays in the caches until it is filtered. A row of the
+// result needs the row above it and the two below: a row of the border at the top, and one at the bottom.
+template <class T, class Multiplied>
+void run_twice(const Multiplied& factors, Plane<T> wide, const Plane<T>& to, const float* f,
+               const Finishing& finishing) {
+  int64_t rows = wide.height - 5, total = to.height + 1;
+  clear(wide);
+  for (int64_t done = 0, have = 0; done < to.height;) {
+    int64_t top = done - 1, until = have + rows + 1 >= total ? total : have + rows;
+    factors.twice(have, until, Kept<T>{wide, top, until});
+    int64_t ready = until == total ? to.height : until - 2;
+    if (until == total) {
+      for (int64_t n = 0; n < wide.images; n++) {
+        std::fill(wide.at(n, total - top, -1), wide.at(n, total - top + 1, -1), T{});
+      }
+    }
+    filter(wide, to, done, ready, f, finishing);
+    for (int64_t n = 0; n < wide.images; n++) {
+      std::copy(wide.at(n, ready - 1 - top, -1), wide.at(n, until - top, -1), wide.at(n, 0, -1));
+    }
+    done = ready, have = until;
+  }
 }
 
 template <class T>
@@ -168,56 +271,28 @@ void run_layer(const Tensor& x, const Tensor& weight, const Tensor& energy, cons
   clear_border(to);
   Weight shape = shape_of(weight);
   Room<T> room(workspace);
-  const T* w = read<T>(weight);
   const float* style = read<float>(styles);
   std::vector<float> scale = demodulation(read<float>(energy), style, in.images, shape);
-  Finishing finishing{scale.data(), read<float>(bias), nullptr,      shape.out, to.width, 0,
-                      (float)alpha, (float)gain,       (float)clamp};
+  std::vector<float> silence(noise ? 0 : to.width);
+  Finishing finishing{scale.data(), read<float>(bias), silence.data(), shape.out, 0, 0, (float)alpha, (float)gain,
+                      clamp < 0 ? INFINITY : (float)clamp};
   if (noise) {
     finishing.noise = read<float>(*noise);
+    finishing.noise_row = to.width;
     finishing.noise_image = noise->size(0) == 1 ? 0 : to.height * to.width;
   }
-  int64_t weights_image = 0;
-  if (folds(in, shape)) {
-    T* folded = room.take(in.images * shape.numel());
-    fold(w, shape, in.images, style, folded);
-    w = folded, weights_image = shape.numel();
-  } else {
-    Plane<T> scaled = in;
-    scaled.data = room.take(in.images * in.image());
-    modulate(in, style, scaled);
-    in = scaled;
-  }
-  if (!f) {
-    convolve<T>(in, shape, w, weights_image, same_size(in, 3), [&](const Strip& strip) {
-      const float* noise = finishing.noise_row(strip.n, strip.y);
-      for (int64_t i = 0; i < strip.width; i += LANE) {
-        Finish finish = finishing.at(strip.n, strip.channel + i);
-        T* p = to.at(strip.n, strip.y, strip.x) + strip.channel + i;
-        for (int64_t j = 0; j < strip.pixels; j++, p += to.channels) {
-          store(p, finish(strip.at(j, i), noise ? noise[strip.x + j] : 0));
-        }
-      }
-    });
-    return;
-  }
-  // The plane of twice the size exists a band at a time, which stays in the caches until it is filtered. Its first row is
-  // the one above the band: a row of the border at the top, and two more than the result has at the bottom.
-  int64_t rows = wide_rows<T>(in, shape);
-  Plane<T> wide{nullptr, in.images, rows + 3, 2 * in.width + 1, shape.out};
-  wide.data = room.take(in.images * wide.image());
-  for (int64_t top = 0; top < to.height; top += rows) {
-    int64_t bottom = std::min(top + rows, to.height), from = std::max<int64_t>(top - 1, 0);
-    int64_t until = std::min(bottom + 2, 2 * in.height + 1);
-    if (top == 0 || bottom == to.height) clear(wide);
-    convolve<T>(in, shape, w, weights_image, twice_the_size(in, from, until), [&](const Strip& strip) {
-      T* p = wide.at(strip.n, strip.y - top + 1, strip.x) + strip.channel;
-      for (int64_t j = 0; j < strip.pixels; j++, p += strip.step * shape.out) {
-        for (int64_t i = 0; i < strip.width; i += LANE) store(p + i, strip.at(j, i));
-      }
-    });
-    filter(wide, to, top, bottom, read<float>(*f), finishing);
-  }
+  by_scheme(shape, f.has_value(), [&](auto scheme) {
+    using S = decltype(scheme);
+    if (!f) {
+      Factors<S, T> factors(in, shape, read<T>(weight), style, in.height, in.width, room);
+      factors.same(Finished<T>{to, finishing});
+    } else {
+      Plane<T> wide = wide_plane(in, shape);
+      wide.data = room.take(wide.images * wide.image());
+      Factors<S, T> factors(in, shape, read<T>(weight), style, wide.height - 4, wide.width, room);
+      run_twice(factors, wide, to, read<float>(*f), finishing);
+    }
+  });
 }
 
 template <class T>
@@ -245,19 +320,20 @@ void run_rgb(const Tensor& x, const Tensor& weight, const Tensor& styles, const 
   });
 }
 
-template <class T>
-void pack(const float* w, int64_t out, int64_t into, Weight shape, T* packed) {
+// Kernels (O, I, k, k) through `transform`, which turns one into `shape.taps` values, as the inner loops read them.
+template <class T, class Transform>
+void pack(const float* w, int64_t out, int64_t into, int64_t kernel, Weight shape, T* packed,
+          const Transform& transform) {
   torch::stable::parallel_for(0, shape.blocks(), 1, [&](int64_t begin, int64_t end) {
+    std::vector<float> taps(shape.taps);
     for (int64_t block = begin; block < end; block++) {
-      T* p = packed + shape.start(block);
-      int64_t wide = shape.width(block);
-      for (int64_t t = 0; t < shape.taps; t++) {
-        for (int64_t c = 0; c < shape.into; c += PAIR<T>) {
-          for (int64_t i = 0; i < wide * PAIR<T>; i++) {
-            int64_t o = block * BLOCK + i / PAIR<T>, from = c + i % PAIR<T>;
-            float v = o < out && from < into ? w[(o * into + from) * shape.taps + t] : 0;
-            store(p++, splat<floats>(v), 1);
-          }
+      int64_t wide = shape.width(block), stride = shape.tap_stride(block);
+      for (int64_t i = 0; i < shape.into * wide; i++) {
+        int64_t c = i / (wide * PAIR<T>) * PAIR<T> + i % PAIR<T>, o = block * BLOCK + i / PAIR<T> % wide;
+        bool inside = o < out && c < into;
+        if (inside) transform(w + (o * into + c) * kernel, taps.data());
+        for (int64_t t = 0; t < shape.taps; t++) {
+          store(packed + shape.start(block) + t * stride + i, splat<floats>(inside ? taps[t] : 0.f), 1);
         }
       }
     }
@@ -276,13 +352,29 @@ void by_precision(const Tensor& x, F&& f) {
   f(float{});
 }
 
-Tensor pack_weight(Tensor weight, bool bfloat) {
+Tensor pack_weight(Tensor weight, bool bfloat, int64_t taps, bool up) {
   Tensor w = torch::stable::contiguous(torch::stable::to(weight, ScalarType::Float));
   int64_t out = w.size(0), into = w.size(1);
-  Weight shape{filled(out), filled(into), w.size(2) * w.size(3)};
+  Weight shape{filled(out), filled(into), taps};
   Tensor packed = torch::stable::new_empty(w, {shape.out, shape.into, shape.taps},
                                            bfloat ? ScalarType::BFloat16 : ScalarType::Float);
-  by_precision(packed, [&](auto kind) { pack(read<float>(w), out, into, shape, write<decltype(kind)>(packed)); });
+  int64_t kernel = w.size(2) * w.size(3);
+  auto run = [&](const auto& transform) {
+    by_precision(packed, [&](auto kind) {
+      pack(read<float>(w), out, into, kernel, shape, write<decltype(kind)>(packed), transform);
+    });
+  };
+  auto unchanged = [&](const float* from, float* to) { std::copy(from, from + kernel, to); };
+  if (kernel == 1 && taps == 1) {
+    run(unchanged);
+    return packed;
+  }
+  STD_TORCH_CHECK(kernel == 9, "`weight` must be (O, I, 3, 3) or (O, I, 1, 1)");
+  by_scheme(shape, up, [&](auto scheme) {
+    using S = decltype(scheme);
+    if constexpr (std::is_same_v<S, Taps3x3>) run(unchanged);
+    else run(transform_kernel<S>);
+  });
   return packed;
 }
 
@@ -317,7 +409,7 @@ void synthesis_rgb(Tensor x, Tensor weight, Tensor styles, Tensor bias, std::opt
 }  // namespace
 
 STABLE_TORCH_LIBRARY_FRAGMENT(histoxplain, m) {
-  m.def("pack_weight(Tensor weight, bool bfloat) -> Tensor");
+  m.def("pack_weight(Tensor weight, bool bfloat, int taps, bool up) -> Tensor");
   m.def(
       "synthesis_layer(Tensor x, Tensor weight, Tensor energy, Tensor styles, Tensor? noise, Tensor bias, Tensor? f, "
       "float alpha, float gain, float clamp, Tensor(a!) workspace, Tensor(b!) out) -> ()");
