@@ -21,6 +21,7 @@ from histoxplain.explain.change import COLOURS, DARKER, LIGHTER, change_limit, p
 from histoxplain.explain.morphometry import compare_explanation
 from histoxplain.explain.morphometry.yardstick import SMALLEST_SIDE
 from histoxplain.viz.latent_map import class_colours
+from histoxplain.viz.trust import trust_sentence, trust_table
 
 if TYPE_CHECKING:
     from histoxplain.explain import Explanation, Film
@@ -123,8 +124,10 @@ def _section(e: Explanation, index: int, film: Film | None) -> str:
 <p class="name">{escape(e.case_id)}</p>
 <h2>The classifier says {source}. What would make it say {target}?</h2>
 <p class="answer">{_answer(e)}</p>
+{trust_sentence(e.reliability)}
 <div class="row">{"".join(columns)}</div>
 {_legend() if len(e) else ""}
+{trust_table(e.reliability)}
 {_film(film) if film is not None else ""}
 {_details(e)}
 </section>
@@ -153,6 +156,8 @@ def _before(e: Explanation) -> str:
 
 def _measured(e: Explanation) -> list[str]:
     """What each counterfactual changed, in words; nothing of images too small to be measured."""
+    if e.measurements is not None:
+        return [one["sentence"] for one in e.measurements]
     if min(e.original.shape[1:]) < SMALLEST_SIDE:
         return [""] * len(e)
     return [comparison.sentence() for comparison in compare_explanation(e)]

@@ -69,6 +69,24 @@ def test_page_says_what_was_measured(explanation):
     assert "measured" not in Page(report_html([replace(plain, **small)])).text
 
 
+def test_page_says_how_far_to_trust_it(explanation):
+    sure = {"question": "Is it sure?", "answer": "yes & no", "fine": True}
+    content = {"sentence": "Do not trust change 2: <so>.", "trusted": [True, False]}
+    doubtful = content | {"checks": [sure, sure | {"fine": False}, sure | {"fine": None}]}
+    measurements = [{"sentence": "Nuclei 31 % fewer."}, {"sentence": "Nothing clear."}]
+    told = replace(explanation, reliability=doubtful, measurements=measurements)
+    html = report_html([told])
+    text = " ".join(Page(html).text.split())
+    assert '<p class="trust no">' in html
+    assert "Do not trust change 2: <so>." in text
+    assert "Is it sure? fine yes & no Is it sure? doubtful yes & no Is it sure? open yes & no" in " ".join(
+        Page(html.replace("</td>", " </td>")).text.split()
+    )
+    assert "Nuclei 31 % fewer." in text
+    assert '<p class="trust yes">' in report_html([replace(told, reliability=content | {"checks": [sure]})])
+    assert "How far to trust it" not in report_html([explanation])
+
+
 def test_nothing_reached_and_nothing_found(explanation):
     none = replace(explanation, valid=torch.tensor([False, False]))
     assert "No change was found" in report_html([none])

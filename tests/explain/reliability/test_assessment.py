@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from histoxplain._checks import InputError
-from histoxplain.explain import Explainer, Explanation, Found, LatentSearch, Reliability, reliability
+from histoxplain.explain import Explainer, Explanation, Found, LatentSearch, Reliability, make_explainer, reliability
 from histoxplain.models.reference import Reference
 
 
@@ -45,6 +45,8 @@ def test_only_when_wanted(bundle, textured):
     explainer.assess = False
     e = explainer.explain(textured(0.6), "medium")[0]
     assert (e.reliability, e.measurements) == (None, None)
+    assert not make_explainer("latent", bundle, assess=False).assess
+    assert make_explainer("latent", bundle).assess
 
 
 def test_the_second_classifier_is_heard(bundle, textured):

@@ -1,0 +1,40 @@
+"""How far to trust an explanation, as a part of the report: a sentence for everybody, and a table of what was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+KINDS = {True: ("yes", "fine"), False: ("no", "doubtful"), None: ("open", "open")}
+"""The colour of a badge and what it says, by whether a check leaves no doubt."""
+
+
+def trust_sentence(content: Mapping[str, Any] | None) -> str:
+    """The sentence in a box whose colour says whether there is a reason for doubt; nothing of what was not assessed.
+
+    Args:
+        content: `Explanation.reliability`.
+    """
+    if content is None:
+        return ""
+    doubtful = any(check["fine"] is False for check in content["checks"])
+    return f'<p class="trust {"no" if doubtful else "yes"}">{escape(content["sentence"])}</p>'
+
+
+def trust_table(content: Mapping[str, Any] | None) -> str:
+    """One row a question: the question, a badge, the answer.
+
+    Args:
+        content: `Explanation.reliability`.
+    """
+    if content is None:
+        return ""
+    rows = "".join(_row(check) for check in content["checks"])
+    return f'<h3>How far to trust it</h3><table class="checks">{rows}</table>'
+
+
+def _row(check: Mapping[str, Any]) -> str:
+    kind, word = KINDS[check["fine"]]
+    badge = f'<span class="badge {kind}">{word}</span>'
+    return f"<tr><td>{escape(check['question'])}</td><td>{badge}</td><td>{escape(check['answer'])}</td></tr>"
