@@ -70,6 +70,8 @@ class Command:
         if rank() > 0:
             return
         report = report_of(bundle, done, self)
+        for line in trust_of(done):
+            print(line)
         print(
             f"{sum(bool(e.valid.any()) for e in done)} of {len(done)} images changed the classifier's mind -> {report}"
         )
@@ -179,6 +181,7 @@ def run(explainer: Any, jobs: Sequence[Job], command: Any, quiet: bool = False) 
     from histoxplain.train.loop import progress
 
     settings = [command.bundle, command.method, command.threshold, command.count, command.seed]
+    settings += getattr(command, "option", ())
     done: dict[str, Explanation] = {}
 
     def look() -> set[str]:
@@ -254,3 +257,14 @@ def report_of(bundle: Bundle, done: Sequence[Explanation], command: Command) -> 
 
     films = {e.case_id: film_of(bundle, e, 0, command.film) for e in done if command.film > 1 and "end" in e.latents}
     return write_report(done, command.out / "report.html", films)
+
+
+def trust_of(done: Sequence[Explanation]) -> list[str]:
+    """A line an image on how far to trust its explanation, and the whole table where there is only one."""
+    lines = [f"{e.case_id}: {e.reliability['sentence']}" for e in done if e.reliability is not None]
+    if len(done) == 1 and lines:
+        checks = done[0].reliability["checks"]
+        width = max(len(check["question"]) for check in checks)
+        marks = {True: "fine", False: "doubtful", None: "open"}
+        lines += [f"  {check['question']:<{width}}  {marks[check['fine']]:<8}  {check['answer']}" for check in checks]
+    return lines

@@ -16,7 +16,9 @@ def test_writes_the_contract(png, tmp_path, capsys):
     a, b = png("slide-1/tile", 230), png("slide-2/tile", 20)
     out = tmp_path / "out"
     assert explain(a, b, "--target", "medium", "--count", 2, "--out", out) == 0
-    assert f"2 of 2 images changed the classifier's mind -> {out / 'report.html'}" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"2 of 2 images changed the classifier's mind -> {out / 'report.html'}" in printed
+    assert "tile-2: Do not trust this explanation: the image is of a single colour and shows nothing." in printed
     assert sorted(p.name for p in out.iterdir()) == ["report.html", "tile", "tile-2"]
     content = json.loads((out / "tile" / "explanation.json").read_text())
     assert (content["case_id"], content["source_class"], content["target_class"]) == ("tile", "red", "medium")
@@ -26,6 +28,8 @@ def test_writes_the_contract(png, tmp_path, capsys):
         assert (out / "tile" / entry["change_file"]).exists()
     assert (out / "report.html").read_text().count("<section") == 2
     assert len(Explanation.load(out / "tile-2")) == 2
+    assert content["reliability"]["trusted"] == [False, False]
+    assert len(content["measurements"]) == 2
 
 
 def test_folders_and_generated_images(png, tmp_path):
