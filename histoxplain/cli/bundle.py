@@ -32,7 +32,7 @@ class Command:
     oracle: Path | None = None
     """Independently trained classifier of the same classes, to judge explanations."""
     encoder: Path | None = None
-    """Encoder checkpoint that was trained beside the generator, RUN/encoder.safetensors."""
+    """Encoder checkpoint that was trained for or beside the generator, RUN/encoder.safetensors."""
     title: str = ""
     """What the bundle shows, in a few words."""
     data: str = ""
@@ -102,7 +102,10 @@ def read_part(role: str, file: Path) -> _Part:
         beside = file.with_name(f"{name}.json")
         if beside.exists():
             run[name] = json.loads(beside.read_text(encoding="utf-8"))
-    return _Part(role, file, load_checkpoint(file, kinds.get(role, "classifier")), run)
+    found = load_checkpoint(file)
+    if (role in kinds, found.kind) != (False, "vote"):  # several classifiers that vote stand for one
+        found = load_checkpoint(file, kinds.get(role, "classifier"))
+    return _Part(role, file, found, run)
 
 
 def read_figures(path: Path) -> dict[str, Any]:
@@ -181,15 +184,23 @@ def write_card(command: Command, parts: list[_Part], figures: dict[str, Any]) ->
 def describe(part: _Part) -> list[str]:
     """What a checkpoint is and how it was made, as lines of Markdown."""
     settings = {k: v for k, v in part.checkpoint.config.items() if v is not None}
+    if part.checkpoint.kind == "vote":
+        settings["members"] = " and ".join(member["architecture"] for member in settings["members"])
     lines = ["Network: " + ", ".join(f"{name} {value}" for name, value in settings.items()) + "."]
-    seen = part.checkpoint.meta.get("images_seen")
+    meta = part.checkpoint.meta
+    if isinstance(meta.get("start"), dict):
+        lines += ["", "Training started from " + ", ".join(f"{v} ({k})" for k, v in meta["start"].items()) + "."]
+    if meta.get("data"):
+        lines += ["", f"Digest of the data: {meta['data']}; histoxplain {part.checkpoint.version}."]
+    seen = meta.get("images_seen")
     if seen:
         went_on = bool(part.run.get("config", {}).get("start_from"))
         which = "its last training, which went on from an earlier one" if went_on else "training"
         lines += ["", f"Images seen in {which}: {seen:,}."]
-    if "config" in part.run and part.role != "encoder":
-        hidden = ("data", "device", "guide", "start_from")
-        shown = {k: v for k, v in part.run["config"].items() if v is not None and k not in hidden}
+    settings = part.run.get("config", {})
+    if settings and (part.role != "encoder" or "image_weight" in settings):  # else they are the generator's
+        hidden = ("data", "device", "guide", "start_from", "bundle", "generator", "classifier", "label_classifier")
+        shown = {k: v for k, v in settings.items() if v is not None and k not in hidden}
         lines += ["", "Training: " + ", ".join(f"{name} {value}" for name, value in shown.items()) + "."]
     test = (part.run.get("metrics") or {}).get("test")
     if test:
