@@ -9,5 +9,5 @@ from histoxplain._lazy import attach
 __version__ = "0.1.0"
 
 _names = {"_checks": ["InputError"], "models.bundle": ["load_bundle"]}
-_rooms = ["cli", "data", "explain", "metrics", "models", "ops", "train", "viz", "widgets"]
+_rooms = ["cli", "data", "evaluation", "explain", "metrics", "models", "ops", "train", "viz", "widgets"]
 __getattr__, __dir__, __all__ = attach(__name__, _names, _rooms)

@@ -94,8 +94,8 @@ def measure(
     """
     import torch
 
-    from histoxplain.cli.evaluate import opinions
     from histoxplain.data import open_source
+    from histoxplain.evaluation.measuring import opinions
 
     judges = {"classifier_agreement": bundle.classifier, "oracle_agreement": bundle.oracle}
     judges = {name: judge for name, judge in judges.items() if judge is not None}

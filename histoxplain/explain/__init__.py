@@ -41,6 +41,7 @@ _names = {
         "segment_nuclei",
         "yardstick_for",
     ],
+    "options": ["options_of", "parse_options"],
     "pixels": ["PixelAscent"],
     "project": ["Projection", "Projector", "project"],
     "record": ["Explanation", "judge"],

@@ -4,6 +4,7 @@ from histoxplain._lazy import attach
 
 _names = {
     "directions": ["direction_strips"],
+    "evaluation": ["comparison_figure", "evaluation_figure"],
     "figures": ["film_strip", "probability_bars", "sample_grid", "strip"],
     "latent_map": ["class_colours", "latent_map_figure"],
     "morphometry": ["outlined_nuclei"],

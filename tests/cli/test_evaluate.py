@@ -2,12 +2,12 @@ import json
 import math
 
 import pytest
-import torch
+from PIL import Image
 
 from histoxplain import metrics
 from histoxplain.cli import main
-from histoxplain.cli.evaluate import measure, spread
-from histoxplain.explain import Explainer, Explanation, change_map
+from histoxplain.evaluation import Evaluation
+from histoxplain.explain import Explainer
 
 pytestmark = pytest.mark.usefixtures("paint")
 
@@ -29,7 +29,12 @@ def test_real_images(folder, tmp_path, capsys):
     assert main(["evaluate", str(folder), "--bundle", "paint", *options]) == 0
     figures = json.loads(out.read_text())
     assert set(figures) >= KEYS
-    assert figures == json.loads(capsys.readouterr().out)
+    assert set(figures["intervals"]) >= {"flip_rate", "l1", "fid", "kid", "stability", "minimality", "composition_l1"}
+    assert all(figures[name] == ends["value"] for name, ends in figures["intervals"].items())
+    said = capsys.readouterr().out
+    assert said.startswith(f"latent on {folder}, bundle paint: 6 images, 2 counterfactuals each, ")
+    assert said.endswith(f"-> {out}, {out.with_suffix('.png')}\n")
+    assert said.count(" is better\n") == len(figures["intervals"])
     assert (figures["features"], figures["resize"]) == (metrics.FEATURES, "128 px, bilinear, antialiased")
     assert (figures["covariance"], figures["real_images"]) == ("divided by N", 9)
     assert figures["images"] == 6
@@ -39,7 +44,10 @@ def test_real_images(folder, tmp_path, capsys):
     assert all(math.isfinite(figures[k]) for k in ("l1", "perceptual", "sparsity", "fid", "kid", "seconds_per_image"))
     assert sum(pair["images"] for pair in figures["pairs"].values()) == 6
     assert len(figures["pairs"]) == 6  # every class is asked to become each of the others
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "m.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "m.json", "m.png"]
+    with Image.open(tmp_path / "m.png") as picture:
+        assert min(picture.size) > 300
+    assert Evaluation.load(out).to_dict() == figures
 
 
 def test_generated_images(tmp_path):
@@ -69,46 +77,43 @@ def test_goes_on_where_it_stopped(folder, tmp_path, monkeypatch):
     assert len(kept) == 6
 
 
-def test_figures_on_paper(paint):
-    """Two images with two answers each: three are valid, two convince the stricter oracle, red moves by 1/2."""
-
-    def image(red):
-        x = torch.zeros(3, 16, 16)
-        x[0] = red
-        return x
-
-    def explanation(reds, valid):
-        x = torch.stack([image(red) for red in reds])
-        return Explanation(
-            method="latent",
-            case_id="x",
-            original=image(0.0),
-            counterfactuals=x,
-            class_names=paint.class_names,
-            source_class=1,
-            target_class=2,
-            probabilities_before=torch.tensor([0.0, 1.0, 0.0]),
-            probabilities_after=torch.zeros(2, 3),
-            valid=torch.tensor(valid),
-            change=change_map(image(0.0)[None], x),
-            settings={"count": 2},
-            seconds=3.0,
-        )
-
-    done = [explanation((0.5, 0.28), [True, True]), explanation((0.6, 0.02), [True, False])]
-    figures = measure(done, paint)
-    assert figures["flip_rate"] == 0.75
-    assert figures["oracle_flip_rate"] == 0.5  # its boundary lies at 0.3
-    assert figures["l1"] == pytest.approx((0.5 + 0.28 + 0.6 + 0.02) / 4 / 3)
-    assert figures["sparsity"] == 0.25
-    assert figures["seconds_per_image"] == 3
-    assert (figures["fid"], figures["kid"]) == (None, None)
-    assert figures["pairs"] == {"medium to red": {"images": 2, "valid": 2}}
+def test_the_baseline_starts_from_images(folder, tmp_path):
+    """It has no latents: generated images are given to it as images, and it takes options by name."""
+    out = tmp_path / "m.json"
+    options = ["--bundle", "paint", "--method", "pixels", "--option", "levels=255", "--out", str(out)]
+    for data in (str(folder), "generated"):
+        assert main(["evaluate", data, "--limit", "6", *options]) == 0
+        figures = json.loads(out.read_text())
+        assert (figures["method"], figures["options"]) == ("pixels", {"levels": 255})
+        assert figures["flip_rate"] == 1
+        assert (figures["composition_l1"], figures["composition_kept"]) == (0, 1)
 
 
-def test_spread_takes_classes_in_turn():
-    assert spread([1, 1, 1, 0, 2, 2], 4) == [0, 1, 3, 4]
-    assert spread([0], 9) == [0]
+def test_other_options_are_another_question(folder, tmp_path):
+    """What an interrupted run left is used again only if it was made with the same options."""
+    out = tmp_path / "m.json"
+    command = ["evaluate", str(folder), "--bundle", "paint", "--method", "pixels", "--limit", "3", "--keep"]
+    for levels, rate in ((1, 0), (255, 1)):
+        assert main([*command, "--option", f"levels={levels}", "--out", str(out)]) == 0
+        assert json.loads(out.read_text())["flip_rate"] == rate
+
+
+def test_methods_side_by_side(folder, tmp_path, capsys, refused):
+    outs = [tmp_path / f"{method}.json" for method in ("latent", "pixels")]
+    for out in outs:
+        command = ["evaluate", str(folder), "--bundle", "paint", "--limit", "3", "--no-morphometry"]
+        assert main([*command, "--method", out.stem, "--out", str(out)]) == 0
+    capsys.readouterr()
+    picture = tmp_path / "both.png"
+    assert main(["compare", *map(str, outs), "--out", str(picture)]) == 0
+    table = capsys.readouterr().out
+    assert table.split()[:2] == ["latent", "pixels"]
+    assert (tmp_path / "both.txt").read_text() == table.rpartition("\n->")[0]
+    with Image.open(picture) as drawn:
+        assert min(drawn.size) > 300
+    assert "must be an existing file" in refused("compare", tmp_path / "none.json", "--out", picture)
+    (tmp_path / "other.json").write_text("{}")
+    assert "`evaluation` must be a JSON file" in refused("compare", tmp_path / "other.json", "--out", picture)
 
 
 def test_wrong_questions(folder, tmp_path, refused):
@@ -120,6 +125,11 @@ def test_wrong_questions(folder, tmp_path, refused):
         (folder, ("--count", "0"), "`count` must be at least 1"),
         (folder, ("--split", "test"), "split"),
         (folder, ("--features", "vgg"), "`features` must be one of"),
+        (folder, ("--method", "latant"), "nearest valid is 'latent'"),
+        (folder, ("--method", "pixels", "--option", "step=3"), "nearest valid is 'steps'"),
+        (folder, ("--method", "pixels", "--option", "steps=few"), "`steps` must be int"),
+        (folder, ("--method", "pixels", "--option", "steps"), "`option` must be NAME=VALUE"),
+        ("synthetic", (), "`bundle` must know the classes healthy and diseased"),
         (folder, ("--bundle", "none"), "must be one of paint"),
         (folder / "red", ("--target", "red"), "for all data"),
     ):
