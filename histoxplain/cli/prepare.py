@@ -37,6 +37,9 @@ class Command:
     """Its column with the file: the path inside SOURCE, or the file name alone."""
     group_regex: str | None = None
     r"""Instead of a CSV file: a regular expression searched in the file name, such as "person(\d+)"."""
+    label_regex: str | None = None
+    """Classes by file name instead of by folder: a regular expression, such as "bacteria|virus"; files that it does not
+    match keep the class of their folder."""
     fractions: tuple[float, float, float] | None = None
     """Shares of train, validation and test; by default the published split, or else 0.7 0.15 0.15."""
     seed: int = 0
@@ -53,6 +56,7 @@ class Command:
     def __call__(self) -> None:
         """Prepare, and print what came out."""
         from histoxplain.data.groups import choose_groups
+        from histoxplain.data.naming import labels_from_name
         from histoxplain.data.preparation import prepare
 
         report = prepare(
@@ -61,6 +65,7 @@ class Command:
             self.resolution,
             format=self.format,
             group_of=choose_groups(self.groups, self.group_column, self.file_column, self.group_regex),
+            label_of=None if self.label_regex is None else labels_from_name(self.label_regex),
             fractions=self.fractions,
             seed=self.seed,
             channels=None if self.channels == "auto" else int(self.channels),

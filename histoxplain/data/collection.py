@@ -13,6 +13,7 @@ from histoxplain._checks import check
 from histoxplain.data.folder import SUFFIXES
 from histoxplain.data.groups import GroupOf
 from histoxplain.data.layouts import SPLIT_NAMES, Table, read_layout
+from histoxplain.data.naming import LabelOf, relabel
 from histoxplain.data.opening import open_source
 from histoxplain.data.report import Skipped
 from histoxplain.data.source import Row
@@ -41,25 +42,36 @@ class Collection:
     """Whether classes are numbers that others rely on, so that empty ones must stay."""
 
 
-def collect(path: Path, group_of: GroupOf | None, white: int) -> Collection:
-    """The images of a folder, an archive, or any file that `open_source` reads.
+def collect(path: Path, group_of: GroupOf | None, white: int, label_of: LabelOf | None = None) -> Collection:
+    """The images of a folder, an archive, or any file that `open_source` reads; `label_of` may tell other classes.
 
     Raises:
         InputError: if there are none, or their classes cannot be told.
     """
     if path.is_dir() and not (path / "data.mdb").is_file():
         tree = Tree.of_folder(path)
-        table = read_layout(tree)
+        table = told_by_names(read_layout(tree), label_of)
         return collect_table(path, tree, table, [partial(tree.picture, name, white) for name in table.names], group_of)
     if is_zip(path):
         archive = ImageZip(path, white=white)
         loads = [partial(archive.picture, i) for i in range(len(archive))]
-        return collect_table(path, archive.tree, archive.table, loads, group_of)
+        return collect_table(path, archive.tree, told_by_names(archive.table, label_of), loads, group_of)
     source = open_source(path)
     stored = hasattr(source, "picture")
     check(stored, "source", "be a folder of class folders, an archive or an LMDB", f"the file {path}", WAY_OUT)
     loads = [partial(source.picture, i) for i in range(len(source))]
-    return choose(source.rows, loads, list(source.class_names), group_of, [], numbered=True)
+    rows, names, numbered = source.rows, list(source.class_names), label_of is None
+    if label_of is not None:
+        rows, names = relabel(rows, names, label_of)
+    return choose(rows, loads, names, group_of, [], numbered)
+
+
+def told_by_names(table: Table, label_of: LabelOf | None) -> Table:
+    """The table with the classes that file names tell, if that was asked for."""
+    if label_of is None:
+        return table
+    rows, names = relabel(table.rows, table.class_names, label_of)
+    return replace(table, rows=tuple(rows), class_names=tuple(names), numbered=False)
 
 
 def collect_table(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from histoxplain._checks import InputError, check_exists
 from histoxplain.data.case import Case
+from histoxplain.data.patients import chest_patients
 from histoxplain.data.source import Row, Source, rows_of_split
 from histoxplain.data.transforms import read_image, to_unit
 
@@ -21,7 +23,8 @@ class ImageFolder(Source):
     """Images of any size in class sub-folders, read when asked for.
 
     The first folder level is the class; deeper levels are part of the case's id. Images that lie beside the class
-    folders, or in a folder without any, have label -1. Order is alphabetical.
+    folders, or in a folder without any, have label -1. Order is alphabetical. Groups are known where files are named as
+    those of the paediatric chest X-rays.
 
     Args:
         path: the folder, or one image file.
@@ -39,6 +42,8 @@ class ImageFolder(Source):
         rows = [row_of(file.relative_to(self.root), class_names) for file in files]
         if not rows:
             raise InputError(f"`data` must hold images, got {path} without any; known endings are {known_suffixes()}.")
+        patients = chest_patients([row.id for row in rows])
+        rows = [replace(row, group=patient) for row, patient in zip(rows, patients)]
         super().__init__([rows[i] for i in rows_of_split(rows, split)], class_names, None, channels)
 
     def __getitem__(self, index: int) -> Case:

@@ -7,7 +7,6 @@ taken. The last one, a folder for every class, always does.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -17,6 +16,7 @@ from histoxplain.data.companion import Companion, complete
 from histoxplain.data.folder import SUFFIXES
 from histoxplain.data.groups import read_table
 from histoxplain.data.labels import parse_label, with_labels
+from histoxplain.data.patients import all_patients, chest_patients
 from histoxplain.data.source import Row
 from histoxplain.data.tree import Tree, visible
 
@@ -25,8 +25,6 @@ SPLIT_NAMES = {
     **dict.fromkeys(("val", "valid", "validation"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-PATIENT = re.compile(r"person\d+|IM-\d+")
-"""Patients of the paediatric chest X-rays, as their file names tell them."""
 
 
 @dataclass(frozen=True)
@@ -101,12 +99,16 @@ def tabulate(
 
 
 def class_folders(tree: Tree, root: str) -> Table:
-    """`<class>/<file>`, as NCT-CRC-HE has it; images beside the class folders have no class."""
+    """`<class>/<file>`, as NCT-CRC-HE has it; images beside the class folders have no class.
+
+    Where files are named as those of the paediatric chest X-rays, names tell the patients.
+    """
     names = images(tree, root)
     parts = [name[len(root) :].split("/") for name in names]
     folders = [folder[len(root) : -1] for folder in tree.folders if folder.startswith(root) and visible(folder)]
     empty = [folder for folder in folders if folder and "/" not in folder]
-    return tabulate(names, root, [part[0] if len(part) > 1 else None for part in parts], empty)
+    classes = [part[0] if len(part) > 1 else None for part in parts]
+    return tabulate(names, root, classes, empty, group=chest_patients(names))
 
 
 def split_folders(tree: Tree, root: str) -> Table | None:
@@ -116,19 +118,8 @@ def split_folders(tree: Tree, root: str) -> Table | None:
     if not parts or any(len(part) < 3 or part[0].lower() not in SPLIT_NAMES for part in parts):
         return None
     classes = [part[1] for part in parts]
-    groups = patients(names) if set(classes) == {"NORMAL", "PNEUMONIA"} else [None] * len(names)
+    groups = all_patients(names) if set(classes) == {"NORMAL", "PNEUMONIA"} else [None] * len(names)
     return tabulate(names, root, classes, split=[SPLIT_NAMES[part[0].lower()] for part in parts], group=groups)
-
-
-def patients(names: Sequence[str]) -> list[str | None]:
-    """Patients of the chest X-rays; None for all if one file does not tell.
-
-    Example:
-        >>> patients(["test/PNEUMONIA/person17_virus_3.jpeg", "train/NORMAL/NORMAL2-IM-0588-0001.jpeg"])
-        ['person17', 'IM-0588']
-    """
-    found = [PATIENT.search(PurePosixPath(name).name) for name in names]
-    return [match[0] if match else None for match in found] if all(found) else [None] * len(names)
 
 
 def lung_and_colon(tree: Tree, root: str) -> Table | None:

@@ -21,6 +21,7 @@ from histoxplain.data.collection import WAY_OUT, Candidate, collect
 from histoxplain.data.formats import WRITERS, Writer, check_destination, choose_format
 from histoxplain.data.groups import GroupOf
 from histoxplain.data.lmdb import encode_png
+from histoxplain.data.naming import LabelOf
 from histoxplain.data.report import Report, Skipped, count_groups, remarks, report_path, summary, tabulate, write_report
 from histoxplain.data.source import Row
 from histoxplain.data.splits import check_fractions, split_groups
@@ -40,6 +41,7 @@ def prepare(
     *,
     format: str | None = None,
     group_of: GroupOf | None = None,
+    label_of: LabelOf | None = None,
     fractions: Sequence[float] | None = None,
     seed: int = 0,
     channels: int | None = None,
@@ -61,6 +63,7 @@ def prepare(
         format: "lmdb", "zip" (NVIDIA's), "npz" (MedMNIST's), "rosinality" or "histoxplaining"; by default the ending of
             `destination` tells.
         group_of: group of every image; images for which it knows none are left out, for they could leak.
+        label_of: class of every image, say from its name (`labels_from_name`); where it knows none the source's counts.
         fractions: shares of train, validation and test; by default the published split, or else `FRACTIONS`.
         seed: of the split.
         channels: 1 (grey) or 3 (RGB); None takes grey if no image has any colour.
@@ -81,7 +84,7 @@ def prepare(
     check_at_least("workers", workers, 1)
     destination = check_destination(destination, overwrite, kind)
     source = check_exists("source", source)
-    found = collect(source, group_of, white)
+    found = collect(source, group_of, white, label_of)
     candidates, skipped = found.candidates, found.skipped
     check(bool(candidates), "source", "hold images", f"{source}, where {summary(skipped)}", WAY_OUT)
     channels = choose_channels(candidates, channels, WRITERS[kind].channels)

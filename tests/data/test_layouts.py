@@ -6,6 +6,9 @@ import pytest
 
 from histoxplain import InputError
 from histoxplain.data import open_source, prepare
+from histoxplain.data.layouts import read_layout
+from histoxplain.data.naming import labels_from_name, relabel
+from histoxplain.data.tree import Tree
 
 NCT = {f"NCT-CRC-HE-100K/{c}/{c}-{i}.tif": (f"{c}/{c}-{i}.tif", c, None, None) for c in ("ADI", "TUM") for i in "AB"}
 LC25000 = {
@@ -120,3 +123,73 @@ def test_dataset_json_of_somebody_else(tmp_path, make_picture):
     (tmp_path / "source" / "dataset.json").write_text("{")
     with pytest.raises(InputError, match=r"`dataset\.json` must be JSON"):
         prepare(tmp_path / "source", tmp_path / "b.lmdb", 16, progress=False)
+
+
+CHEST_NAMES = {
+    "NORMAL": ("IM-0115-0001.jpeg", "NORMAL2-IM-0588-0001.jpeg", "NORMAL2-IM-0588-0001-0002.jpeg"),
+    "PNEUMONIA": ("person1_bacteria_1.jpeg", "person1_bacteria_2.jpeg", "person7_virus_9_2.jpeg"),
+}
+
+
+@pytest.fixture
+def chest(tmp_path, make_picture):
+    """The paediatric chest X-rays without folders for their splits, as they are often passed on."""
+    for i, (kind, name) in enumerate((kind, name) for kind, names in CHEST_NAMES.items() for name in names):
+        (tmp_path / "chest" / kind).mkdir(parents=True, exist_ok=True)
+        make_picture(i, (16, 16)).save(tmp_path / "chest" / kind / name)
+    return tmp_path / "chest"
+
+
+@pytest.mark.parametrize("form", ["zip", "folder"])
+def test_chest_xrays_without_split_folders_are_grouped_by_patient(chest, tmp_path, form):
+    source = shutil.make_archive(str(tmp_path / "a"), "zip", chest.parent, "chest") if form == "zip" else chest
+    report = prepare(source, tmp_path / "a.lmdb", 16, progress=False)
+    found = open_source(tmp_path / "a.lmdb")
+    assert dict(zip([id.split("/")[-1] for id in found.ids], found.groups)) == {
+        "IM-0115-0001.jpeg": "IM-0115",
+        "NORMAL2-IM-0588-0001.jpeg": "IM-0588",
+        "NORMAL2-IM-0588-0001-0002.jpeg": "IM-0588",
+        "person1_bacteria_1.jpeg": "person1",
+        "person1_bacteria_2.jpeg": "person1",
+        "person7_virus_9_2.jpeg": "person7",
+    }
+    assert len({split for group, split in zip(found.groups, found.splits) if group == "IM-0588"}) == 1
+    assert not any("no groups" in note for note in report.notes)
+    if form == "folder":  # as `train classifier` would split it, unprepared
+        assert dict(zip(open_source(chest).ids, open_source(chest).groups)) == dict(zip(found.ids, found.groups))
+
+
+def test_scans_that_some_program_numbered_are_not_patients(tmp_path, make_picture):
+    for kind in ("a", "b"):
+        (tmp_path / "source" / kind).mkdir(parents=True)
+        for i in range(2):
+            make_picture(i, (16, 16)).save(tmp_path / "source" / kind / f"IM-0001-000{i}.png")
+    prepare(tmp_path / "source", tmp_path / "a.lmdb", 16, progress=False)
+    assert open_source(tmp_path / "a.lmdb").groups == [None] * 4
+
+
+def test_classes_by_name(chest, tmp_path):
+    label_of = labels_from_name("bacteria|virus")
+    prepare(chest, tmp_path / "a.lmdb", 16, label_of=label_of, fractions=(1, 0, 0), progress=False)
+    found = open_source(tmp_path / "a.lmdb")
+    assert found.class_names == ("NORMAL", "bacteria", "virus")
+    assert found.labels.tolist() == [0, 0, 0, 1, 1, 2]
+    assert set(found.groups) == {"IM-0115", "IM-0588", "person1", "person7"}
+    # from prepared data as well
+    prepare(tmp_path / "a.lmdb", tmp_path / "b.lmdb", 16, label_of=labels_from_name("person"), progress=False)
+    assert open_source(tmp_path / "b.lmdb").class_names == ("NORMAL", "person")
+    with pytest.raises(InputError, match="`label_regex` must match some file names"):
+        prepare(chest, tmp_path / "c.lmdb", 16, label_of=labels_from_name("fungus"), progress=False)
+    with pytest.raises(InputError, match="regular expression"):
+        labels_from_name("(")
+
+
+def test_the_published_chest_xrays(shared, tmp_path):
+    tree = Tree.of_folder(shared / "data" / "chest_xray")
+    table = read_layout(tree)
+    assert len(table.rows) == 5216
+    assert len({row.group for row in table.rows}) == 2635  # no image is without a patient
+    assert None not in {row.group for row in table.rows}
+    rows, names = relabel(table.rows, table.class_names, labels_from_name("bacteria|virus"))
+    assert names == ["NORMAL", "bacteria", "virus"]
+    assert [sum(row.label == k for row in rows) for k in range(3)] == [1341, 2530, 1345]
