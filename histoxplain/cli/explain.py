@@ -178,6 +178,7 @@ def run(explainer: Any, jobs: Sequence[Job], command: Any, quiet: bool = False) 
         The explanations in the order of the jobs, in the first process.
     """
     from histoxplain._ranks import first, rank, share, spread, world
+    from histoxplain.explain import with_measurements
     from histoxplain.train.loop import progress
 
     settings = [command.bundle, command.method, command.threshold, command.count, command.seed]
@@ -194,6 +195,7 @@ def run(explainer: Any, jobs: Sequence[Job], command: Any, quiet: bool = False) 
 
         def explain(batch: list[Job]) -> list[Explanation]:
             found = explain_batch(explainer, batch, command.count, command.seed)
+            found = [with_measurements(one) for one in found]
             for job, one in zip(batch, found):
                 one.settings["fingerprint"] = job.fingerprint(settings)
                 one.save(command.out / job.id)

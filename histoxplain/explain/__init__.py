@@ -39,6 +39,7 @@ _names = {
         "kind_of",
         "measure_image",
         "segment_nuclei",
+        "with_measurements",
         "yardstick_for",
     ],
     "options": ["options_of", "parse_options"],

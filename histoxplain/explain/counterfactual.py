@@ -19,14 +19,22 @@ if TYPE_CHECKING:
 METHODS: dict[str, type[Explainer]] = {LatentSearch.method: LatentSearch, PixelAscent.method: PixelAscent}
 
 
-def make_explainer(method: str, bundle: Bundle, **options: Any) -> Explainer:
+def make_explainer(method: str, bundle: Bundle, *, assess: bool = True, **options: Any) -> Explainer:
     """The explainer of that name.
+
+    Args:
+        method: a name in `METHODS`.
+        bundle: the networks.
+        assess: records say how far to trust them (see `reliability`).
+        options: of the explainer.
 
     Raises:
         InputError: if there is no such method.
     """
     check_one_of("method", method, METHODS)
-    return METHODS[method](bundle, **options)
+    explainer = METHODS[method](bundle, **options)
+    explainer.assess = assess
+    return explainer
 
 
 def counterfactual(

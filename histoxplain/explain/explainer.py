@@ -108,7 +108,7 @@ class Explainer(ABC):
     needs: ClassVar[tuple[str, ...]] = ("generator",)
     """The networks of the bundle that it cannot do without, besides the classifier."""
     assess: bool = True
-    """Whether records say what was measured to have changed and how far to trust it, at a small cost."""
+    """Whether records say how far to trust them (see `reliability`), at a small cost."""
 
     def __init__(
         self, bundle: Bundle, *, threshold: float = THRESHOLD, batch_size: int | None = None, fit: bool = False
@@ -199,7 +199,7 @@ class Explainer(ABC):
         return explained
 
     def assessed(self, explanation: Explanation) -> Explanation:
-        """The record with its measurements and its reliability; as it is where `assess` is off."""
+        """The record with its reliability; as it is where `assess` is off."""
         if not self.assess:
             return explanation
         from histoxplain.explain.reliability import assessed

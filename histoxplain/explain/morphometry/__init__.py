@@ -8,6 +8,7 @@ _names = {
     "measurements": ["Measurements", "measure_image"],
     "measures": ["GENERIC", "TISSUE", "Measure"],
     "nuclei": ["Nuclei", "segment_nuclei"],
+    "recorded": ["with_measurements"],
     "yardstick": ["KINDS", "Yardstick", "kind_of", "yardstick_for"],
 }
 __getattr__, __dir__, __all__ = attach(__name__, _names)

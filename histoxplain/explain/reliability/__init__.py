@@ -3,14 +3,14 @@
 from histoxplain._lazy import attach
 
 _names = {
-    "assessment": ["assessed", "measured", "reliability"],
+    "assessment": ["assessed", "reliability"],
     "check": ["Check"],
     "confidence": ["HOW", "check_sure", "opinions_of"],
     "familiarity": ["check_familiar", "fit_gaussians", "mahalanobis"],
     "measuring": ["measure_reference"],
     "percentile": ["RARE", "percentile"],
     "reconstruction": ["check_drawable", "reconstruction_error"],
-    "second_opinion": ["check_second_opinion"],
+    "second_opinion": ["check_second_opinion", "second_opinions"],
     "seeds": ["check_seeds", "likeness"],
     "stability": ["as_jpeg", "check_stable", "disturbed"],
     "verdict": ["Reliability"],

@@ -11,7 +11,7 @@ from histoxplain.explain.reliability.confidence import check_sure
 from histoxplain.explain.reliability.familiarity import check_familiar
 from histoxplain.explain.reliability.opinions import asking, device_of
 from histoxplain.explain.reliability.reconstruction import check_drawable
-from histoxplain.explain.reliability.second_opinion import check_second_opinion
+from histoxplain.explain.reliability.second_opinion import check_second_opinion, second_opinions
 from histoxplain.explain.reliability.seeds import check_seeds
 from histoxplain.explain.reliability.stability import check_stable
 from histoxplain.explain.reliability.verdict import Reliability
@@ -57,13 +57,13 @@ def reliability(
     with asking(bundle.classifier, oracle, *classifiers):
         device = device_of(bundle.classifier)
         x = e.original.to(device)
-        second = check_second_opinion(e, oracle)
-        others = list(classifiers) or ([oracle] if second.done else [])
+        heard = second_opinions(e, oracle)
+        second = None if heard is None else heard[0]
         checks = [
             check_familiar(x, reference, drawn),
             check_drawable(e, reference, drawn),
-            check_sure(e.probabilities_before, bundle.classifier, x, others, how),
-            second,
+            check_sure(e.probabilities_before, bundle.classifier, x, classifiers, how, second=second),
+            check_second_opinion(e, heard, oracle is not None),
             check_stable(e, bundle.classifier, device),
         ]
         if seeds:
@@ -72,19 +72,8 @@ def reliability(
 
 
 def assessed(bundle: Bundle, explanation: Explanation) -> Explanation:
-    """The record with its `measurements`, where the image is large enough for any, and its `reliability`."""
-    trust = reliability(bundle, explanation).to_json()
-    return replace(explanation, reliability=trust, measurements=measured(explanation))
-
-
-def measured(explanation: Explanation) -> list[dict[str, Any]] | None:
-    """What each counterfactual changed; None of images too small to be measured."""
-    from histoxplain.explain.morphometry import compare_explanation
-    from histoxplain.explain.morphometry.yardstick import SMALLEST_SIDE
-
-    if min(explanation.original.shape[1:]) < SMALLEST_SIDE:
-        return None
-    return [comparison.to_dict() for comparison in compare_explanation(explanation)]
+    """The record with its `reliability`."""
+    return replace(explanation, reliability=reliability(bundle, explanation).to_json())
 
 
 def _explainer(explanation: Explanation, bundle: Bundle) -> Explainer:

@@ -78,7 +78,13 @@ def opinions_of(
 
 
 def check_sure(
-    before: Tensor, classifier: Any, x: Tensor, others: Sequence[Any] = (), how: str = "auto", seed: int = 0
+    before: Tensor,
+    classifier: Any,
+    x: Tensor,
+    others: Sequence[Any] = (),
+    how: str = "auto",
+    seed: int = 0,
+    second: Tensor | None = None,
 ) -> Check:
     """How sure the classifier is of an image, and whether all opinions name the class that it names.
 
@@ -89,8 +95,12 @@ def check_sure(
         others: further classifiers of the same classes.
         how: see `way_of`.
         seed: of the dropout.
+        second: probabilities that a second classifier was already heard to give, `(K,)`; with it no others are asked.
     """
-    found = opinions_of(classifier, x[None], others, how, seed)
+    if second is not None and not others and how in ("auto", "ensemble"):
+        found = summarise(torch.stack([before, second])[:, None], 1.0, "ensemble")
+    else:
+        found = opinions_of(classifier, x[None], others, how, seed)
     source = int(before.argmax())
     name, p = classifier.class_names[source], float(before[source])
     low, high = (float(end[0, source]) for end in (found.low, found.high))

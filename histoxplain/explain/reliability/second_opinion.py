@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from histoxplain._checks import InputError
 from histoxplain.explain.images import quantised
@@ -17,21 +18,33 @@ if TYPE_CHECKING:
 NAME, QUESTION = "second_opinion", "Does a second, independent classifier agree?"
 
 
-def check_second_opinion(explanation: Explanation, oracle: Any | None) -> Check:
+def second_opinions(explanation: Explanation, oracle: Any | None) -> Tensor | None:
+    """The oracle's probabilities of the original and of every counterfactual, as saved with 8 bits: `(1 + M, K)`.
+
+    None without an oracle, or where it gives no finite numbers.
+    """
+    if oracle is None:
+        return None
+    e = explanation
+    images = quantised(torch.cat([e.original[None], e.counterfactuals])).to(device_of(oracle))
+    try:
+        return probabilities_of(oracle, images, "oracle")
+    except InputError:
+        return None
+
+
+def check_second_opinion(explanation: Explanation, opinions: Tensor | None, asked: bool = True) -> Check:
     """Whether the oracle gives the original to its class, and every counterfactual to the target.
 
     Args:
         explanation: the record.
-        oracle: an independent classifier of the same classes, or None.
+        opinions: of `second_opinions`.
+        asked: there is an oracle, which gave no finite numbers where there are no opinions.
     """
-    e = explanation
-    if oracle is None:
-        return unchecked(NAME, QUESTION, "there is no second classifier")
-    images = quantised(torch.cat([e.original[None], e.counterfactuals])).to(device_of(oracle))
-    try:
-        p = probabilities_of(oracle, images, "oracle")
-    except InputError:
-        return unchecked(NAME, QUESTION, "the second classifier gives no finite numbers")
+    e, p = explanation, opinions
+    if p is None:
+        reason = "the second classifier gives no finite numbers" if asked else "there is no second classifier"
+        return unchecked(NAME, QUESTION, reason)
     said, target = p.argmax(1).tolist(), e.target_class
     names = e.class_names
     verdicts = [

@@ -33,18 +33,15 @@ def test_every_explanation_says_how_far_to_trust_it(bundle, textured, tmp_path):
     assert names == ["familiar", "drawable", "sure", "second_opinion", "stable"]
     assert e.reliability["trusted"] == [True, True]
     assert e.reliability["sentence"].startswith("No reason to distrust this explanation was found (3 checks). Open: ")
-    assert len(e.measurements) == 2
-    assert all(one["sentence"].endswith(".") for one in e.measurements)
     again = Explanation.load(e.save(tmp_path / "e"))
-    assert (again.reliability, again.measurements) == (e.reliability, e.measurements)
+    assert again.reliability == e.reliability
     assert Reliability.from_json(again.reliability) == reliability(bundle, again)
 
 
 def test_only_when_wanted(bundle, textured):
     explainer = Repaint(bundle)
     explainer.assess = False
-    e = explainer.explain(textured(0.6), "medium")[0]
-    assert (e.reliability, e.measurements) == (None, None)
+    assert explainer.explain(textured(0.6), "medium")[0].reliability is None
     assert not make_explainer("latent", bundle, assess=False).assess
     assert make_explainer("latent", bundle).assess
 
