@@ -32,8 +32,17 @@ class Command:
     """The class asked for; by default each image's runner-up."""
     count: int = 4
     """How many different counterfactuals an image."""
-    method: Literal["latent"] = "latent"
-    """How to look for them."""
+    method: str = "latent"
+    """How to look for them: "latent" (a small move of the generator's latent), "style" (few style coordinates, named),
+    "directions" (along given ones), "cyclegan" (a translator) or "pixels" (the adversarial baseline)."""
+    criterion: Literal["l1", "perceptual", "coordinates", "latent"] | None = None
+    """What "smallest change" means; by default l1, and coordinates for the method style."""
+    mask: Path | None = None
+    """Image whose black parts mark where nothing may change; as large as the images."""
+    lock: tuple[str, ...] = ()
+    """What must not change: coarse, middle, fine, stain, or names of style layers or channels ("b32.conv0 17")."""
+    option: tuple[str, ...] = ()
+    """More options of the method, such as directions=FILE or selection=determinant."""
     out: Path = Path("outputs/explain")
     """Folder to write to."""
     generated: int = 0
@@ -46,8 +55,8 @@ class Command:
     """Frames of the film strip in the report; 0 leaves it out."""
     seed: int = 0
     """Fixes every draw."""
-    batch_size: int = 4
-    """Images searched at the same time."""
+    batch_size: int | None = None
+    """Images searched at the same time; by default 16 of up to 128 px, fewer of larger ones."""
 
     def __call__(self) -> None:
         """Explain, write the report, and say where it is."""
@@ -63,9 +72,8 @@ class Command:
         check(bool(files) or self.generated > 0, "IMAGE", "name at least one image", "none", "or give --generated 1")
         check(not self.out.is_file(), "out", "be a folder", f"the file {self.out}", "choose another name")
         bundle = load_bundle(self.bundle)
-        options = {"threshold": self.threshold, "batch_size": self.batch_size, "fit": self.fit}
-        explainer = make_explainer(self.method, bundle, **options)
-        jobs = [*real_jobs(explainer, files, self.target), *generated_jobs(bundle, self)]
+        explainer = make_explainer(self.method, bundle, **self.options())
+        jobs = [*real_jobs(explainer, files, self.target), *generated_jobs(explainer, self)]
         done = run(explainer, jobs, self)
         if rank() > 0:
             return
@@ -75,6 +83,29 @@ class Command:
         print(
             f"{sum(bool(e.valid.any()) for e in done)} of {len(done)} images changed the classifier's mind -> {report}"
         )
+
+    def options(self) -> dict[str, Any]:
+        """The options of the method.
+
+        Raises:
+            InputError: if the method is unknown or does not take one that was given.
+        """
+        from histoxplain._checks import check, check_one_of
+        from histoxplain.explain import METHODS, options_of, parse_options
+
+        check_one_of("method", self.method, METHODS)
+        known = options_of(METHODS[self.method])
+        given = {"criterion": self.criterion, "mask": self.mask, "lock": self.lock or None}
+        given = {name: value for name, value in given.items() if value is not None}
+        for name, value in given.items():
+            check(name in known, name, f"be left out with the method {self.method}", value, "use the method latent")
+        common = {"threshold": self.threshold, "batch_size": self.batch_size, "fit": self.fit}
+        common = {name: value for name, value in common.items() if value is not None}
+        return common | given | parse_options(METHODS[self.method], self.option)
+
+    def terms(self) -> list[Any]:
+        """What may change, and what counts as small: part of each result's fingerprint."""
+        return [self.criterion, self.lock, None if self.mask is None else self.mask.read_bytes()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,14 +183,18 @@ def real_jobs(explainer: Any, files: Sequence[Path], target: str | None) -> list
     return [Job(name, t, image) for name, t, image in zip(names_of(files), targets, x)]
 
 
-def generated_jobs(bundle: Bundle, command: Command) -> list[Job]:
-    """`command.generated` samples of every pair of classes."""
-    from histoxplain.explain import generate_pairs
+def generated_jobs(explainer: Any, command: Command) -> list[Job]:
+    """`command.generated` samples of every pair of classes; as images for methods that do not start from latents."""
+    from histoxplain.explain import draw, generate_pairs, quantised
 
     if not command.generated:
         return []
+    bundle = explainer.bundle
     samples: Generated = generate_pairs(bundle, command.generated, command.seed, command.target)
     rows = zip(samples.ids, samples.targets, samples.ws, samples.z)
+    if not hasattr(explainer, "explain_latents"):
+        images = quantised(draw(bundle.generator, samples.ws))
+        return [Job(name, t, image) for name, t, image in zip(samples.ids, samples.targets, images)]
     return [Job(name, t, sample=(ws, z)) for name, t, ws, z in rows]
 
 
@@ -171,7 +206,7 @@ def run(explainer: Any, jobs: Sequence[Job], command: Any, quiet: bool = False) 
     Args:
         explainer: the method.
         jobs: what to explain.
-        command: gives `out`, `count`, `seed`, `bundle`, `method` and `threshold`.
+        command: gives `out`, `count`, `seed`, `bundle`, `method` and `threshold`, and may give `option` and `terms()`.
         quiet: no progress bar.
 
     Returns:
@@ -182,7 +217,7 @@ def run(explainer: Any, jobs: Sequence[Job], command: Any, quiet: bool = False) 
     from histoxplain.train.loop import progress
 
     settings = [command.bundle, command.method, command.threshold, command.count, command.seed]
-    settings += getattr(command, "option", ())
+    settings += [*getattr(command, "option", ()), *getattr(command, "terms", list)()]
     done: dict[str, Explanation] = {}
 
     def look() -> set[str]:
@@ -257,7 +292,7 @@ def report_of(bundle: Bundle, done: Sequence[Explanation], command: Command) -> 
     from histoxplain.explain import film_of
     from histoxplain.viz import write_report
 
-    films = {e.case_id: film_of(bundle, e, 0, command.film) for e in done if command.film > 1 and "end" in e.latents}
+    films = {e.case_id: film_of(bundle, e, 0, command.film) for e in done if command.film > 1 and "start" in e.latents}
     return write_report(done, command.out / "report.html", films)
 
 

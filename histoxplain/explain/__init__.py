@@ -3,15 +3,18 @@
 from histoxplain._lazy import attach
 
 _names = {
+    "along_directions": ["DirectionSearch"],
     "attfind": ["AttFind"],
     "attribution": ["ATTRIBUTIONS", "Attribution", "attribute", "paint_map", "spatial_layers"],
     "boundary": ["boundary_directions", "difference_directions"],
     "change": ["change_map", "paint_change"],
     "counterfactual": ["METHODS", "counterfactual", "explain_latents", "make_explainer"],
+    "cyclegan": ["Translation"],
     "directions": ["Directions"],
     "diverse": ["mean_pairwise_distance", "select_diverse"],
     "eigenfind": ["eigen_directions", "style_weights"],
     "explainer": ["Explainer", "Found", "evaluating"],
+    "few_styles": ["StyleSearch"],
     "finding": ["find_directions"],
     "ganspace": ["principal_directions"],
     "generated": ["Generated", "generate_pairs"],

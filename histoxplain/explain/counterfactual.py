@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from histoxplain._checks import check, check_one_of
+from histoxplain.explain.along_directions import DirectionSearch
+from histoxplain.explain.cyclegan import Translation
 from histoxplain.explain.explainer import Explainer
+from histoxplain.explain.few_styles import StyleSearch
 from histoxplain.explain.latent_search import LatentSearch
 from histoxplain.explain.pixels import PixelAscent
 from histoxplain.explain.record import Explanation
@@ -16,7 +19,9 @@ if TYPE_CHECKING:
     from histoxplain.explain.explainer import AnyImage, Target
     from histoxplain.models import Bundle
 
-METHODS: dict[str, type[Explainer]] = {LatentSearch.method: LatentSearch, PixelAscent.method: PixelAscent}
+METHODS: dict[str, type[Explainer]] = {
+    one.method: one for one in (LatentSearch, StyleSearch, DirectionSearch, Translation, PixelAscent)
+}
 
 
 def make_explainer(method: str, bundle: Bundle, *, assess: bool = True, **options: Any) -> Explainer:

@@ -17,7 +17,6 @@ from histoxplain._checks import check, check_at_least, check_between, check_one_
 from histoxplain.data import Case
 from histoxplain.explain.change import change_map
 from histoxplain.explain.images import image_of, quantised
-from histoxplain.explain.latent_space import device_of
 from histoxplain.explain.record import Explanation, judge
 from histoxplain.models.bundle import check_part
 
@@ -177,7 +176,8 @@ class Explainer(ABC):
         def search(rows: Tensor, sources: Tensor, targets: Tensor) -> list[Found]:
             return self.search(batch[rows], sources, targets, count, seed)
 
-        batch = torch.stack(x).to(next((device_of(network) for network in self.networks), "cpu"))
+        weights = (weight for network in self.networks for weight in network.parameters())
+        batch = torch.stack(x).to(next((weight.device for weight in weights), "cpu"))
         return self._explain(batch, target, names, {"count": count, "seed": seed}, search)
 
     def _explain(

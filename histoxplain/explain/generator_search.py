@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from histoxplain._checks import check, check_at_least, check_between, check_one_of
 from histoxplain.explain.criteria import CRITERIA
+from histoxplain.explain.diverse import SELECTIONS, choose, mean_pairwise_distance
 from histoxplain.explain.explainer import THRESHOLD, Explainer, Found
 from histoxplain.explain.images import quantised
 from histoxplain.explain.invert import invert
@@ -18,12 +21,15 @@ from histoxplain.explain.lock import STAIN, Lock
 from histoxplain.explain.mask import mask_of
 from histoxplain.explain.moves import Start
 from histoxplain.explain.record import Explanation
-from histoxplain.explain.spaces import only_where
+from histoxplain.explain.spaces import StyleSpace, only_where
 from histoxplain.explain.stain_change import stain_change
+from histoxplain.models.bundle import check_part
 
 if TYPE_CHECKING:
+    from histoxplain.explain.arrival import Arrival
     from histoxplain.explain.explainer import Target
     from histoxplain.explain.mask import AnyMask
+    from histoxplain.explain.spaces import Space
     from histoxplain.models import Bundle
 
 CONFIDENCE = 0.96
@@ -43,6 +49,7 @@ class GeneratorSearch(Explainer):
         criterion: what "smallest" means, one of `CRITERIA`; see `Criterion`.
         mask: where the images may change, see `mask_of`; pixels where it is 0 stay the original's to the bit. None is
             everywhere.
+        selection: how several answers are chosen, "spread" or "determinant"; see `diverse.choose`.
         lock: what must not change, see `Lock`: "coarse", "middle", "fine", "stain", names of layers or channels.
         inversion_steps: gradient steps for the latent of a real image; None leaves it to `invert`.
         detail_steps: gradient steps for what W+ cannot say of it; 0 does without, None leaves it to `invert`.
@@ -64,22 +71,26 @@ class GeneratorSearch(Explainer):
         criterion: str | None = None,
         mask: AnyMask | None = None,
         lock: str | Sequence[str] = (),
+        selection: str = "spread",
         inversion_steps: int | None = None,
         detail_steps: int | None = None,
         threshold: float = THRESHOLD,
         batch_size: int | None = None,
         fit: bool = False,
     ) -> None:
+        check_part(bundle, "generator", f"the method {self.method}")
         super().__init__(bundle, threshold=threshold, batch_size=batch_size, fit=fit)
         check_between("confidence", confidence, 0.0, 0.999)
         check_at_least("inversion_steps", inversion_steps or 1, 1)
         check_at_least("detail_steps", detail_steps or 0, 0)
         self.criterion = criterion or self.criterion_unless_told
         check_one_of("criterion", self.criterion, CRITERIA)
+        check_one_of("selection", selection, SELECTIONS)
+        self.selection = selection
         self.confidence = max(confidence, threshold)
         steps = {"steps": inversion_steps, "detail_steps": detail_steps}
         self.inversion = {name: value for name, value in steps.items() if value is not None}
-        self.mask = None if mask is None else mask_of(mask, bundle.resolution).to(device_of(bundle.generator))
+        self.mask = None if mask is None else mask_of(mask, bundle.resolution).to(self.device)
         self.lock = Lock(bundle.generator, lock)
 
     @abstractmethod
@@ -134,6 +145,42 @@ class GeneratorSearch(Explainer):
             return self._moved([Start(*part, mask=self.mask) for part in parts], count, seed)
 
         return self._explain(x, target, names, {"count": count, "seed": seed}, search)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return device_of(self.bundle.generator)
+
+    @torch.no_grad()
+    def with_styles(self, starts: list[Start], space: Space) -> list[Start]:
+        """The images with their places in StyleSpace, for searches there."""
+        if not isinstance(space, StyleSpace):
+            return starts
+        styles = space.of(torch.stack([start.ws for start in starts]))
+        return [replace(start, style=style) for start, style in zip(starts, styles)]
+
+    def chosen(self, pool: list[Arrival], count: int) -> list[Arrival]:
+        """The cheapest arrival, or `count` that differ; what did not arrive only where nothing did."""
+        reached = [arrival for arrival in pool if arrival.reached] or pool[:1]
+        images, cost = torch.stack([a.image for a in reached]), torch.tensor([a.cost for a in reached])
+        return [reached[i] for i in choose(images, cost, count, self.selection)]
+
+    def answer(self, start: Start, chosen: list[Arrival], sure: float, settings: dict[str, Any]) -> Found:
+        """Arrivals as what a search brings back, with what was measured."""
+        shown = torch.stack([arrival.image for arrival in chosen])
+        common = {
+            "confidence": round(sure, 4),
+            "moves": [arrival.move.name for arrival in chosen],
+            "alpha": [round(arrival.alpha, 4) for arrival in chosen],
+            "change": [round(arrival.cost, 4) for arrival in chosen],
+            "mean_pairwise_distance": round(mean_pairwise_distance(shown), 4),
+        }
+        ends = torch.stack([arrival.move.start + arrival.step for arrival in chosen])
+        latents = {"start": start.ws.clone()}
+        latents |= {"end": ends} if start.style is None else {"start_style": start.style.clone(), "end_style": ends}
+        if start.detail is not None:
+            latents |= {"detail": start.detail.clone(), "gain": torch.tensor([arrival.gain for arrival in chosen])}
+        return Found(shown, None, latents, common | settings)
 
     def _moved(self, starts: list[Start], count: int, seed: int) -> list[Found]:
         found = []

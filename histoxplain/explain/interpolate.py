@@ -13,6 +13,7 @@ from histoxplain._checks import check, check_at_least
 from histoxplain.explain.explainer import class_index, evaluating
 from histoxplain.explain.images import quantised
 from histoxplain.explain.latent_space import BATCH, device_of, draw, latent_space, one_hot, sample_z
+from histoxplain.explain.spaces import Flat, StyleSpace, only_where, paint
 
 if TYPE_CHECKING:
     from histoxplain.explain.record import Explanation
@@ -99,8 +100,14 @@ def film_between(
     if detail is not None:
         detail = (1 + (gain - 1) * at[..., None]) * detail.to(start)
     with evaluating(bundle.generator, bundle.classifier):
-        frames = quantised(draw(bundle.generator, torch.lerp(start, end, at), detail))
-        p = torch.cat([bundle.classifier.probabilities(x).float() for x in frames.split(BATCH)])
+        return _film(bundle, draw(bundle.generator, torch.lerp(start, end, at), detail), alphas, source, target)
+
+
+@torch.no_grad()
+def _film(bundle: Bundle, frames: Tensor, alphas: Tensor, source: int | None, target: int | None) -> Film:
+    """Frames as they are once saved, with the classifier's opinion."""
+    frames = quantised(frames).to(device_of(bundle.generator))
+    p = torch.cat([bundle.classifier.probabilities(x).float() for x in frames.split(BATCH)])
     source = int(p[0].argmax()) if source is None else source
     target = int(p[-1].argmax()) if target is None else target
     return Film(frames.cpu(), alphas, p.cpu(), tuple(bundle.class_names), source, target)
@@ -141,16 +148,21 @@ def film_of(bundle: Bundle, explanation: Explanation, which: int = 0, steps: int
     Raises:
         InputError: if the explanation has no latents.
     """
-    latents = explanation.latents
-    check(
-        "start" in latents and "end" in latents,
-        "explanation",
-        "have latents",
-        explanation.method,
-        "use method 'latent'",
-    )
+    latents, G = explanation.latents, bundle.generator
+    ways = [pair for pair in (("start", "end"), ("start_style", "end_style")) if set(pair) <= set(latents)]
+    check(bool(ways), "explanation", "have latents", explanation.method, "use method 'latent'")
     check(0 <= which < len(explanation), "which", f"be below {len(explanation)}", which)
-    ends = latents["start"], latents["end"][which]
+    check_at_least("steps", steps, 2)
+    start, end = (latents[name].to(device_of(G)) for name in ways[0])
+    space = Flat(G) if ways[0][1] == "end" else StyleSpace(G, latents["start"][None].to(start))
+    at = torch.linspace(0, 1, steps)
+    points = torch.lerp(start.flatten(), end[which].flatten(), at[:, None].to(start))
     gain = float(latents["gain"][which]) if "gain" in latents else 1.0
-    classes = explanation.source_class, explanation.target_class
-    return film_between(bundle, *ends, steps, *classes, latents.get("detail"), gain)
+    detail = (
+        latents["detail"].to(start) * (1 + (gain - 1) * at[:, None, None, None].to(start))
+        if "detail" in latents
+        else None
+    )
+    with evaluating(G, bundle.classifier):
+        frames = only_where(latents.get("mask"), paint(space, points, detail).cpu(), explanation.original)
+        return _film(bundle, frames, at, explanation.source_class, explanation.target_class)

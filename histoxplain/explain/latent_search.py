@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from histoxplain._checks import check_at_least, check_one_of
+from histoxplain._checks import check_at_least
 from histoxplain.explain.arrival import Arrival, Terms, arrivals, last_resort
-from histoxplain.explain.diverse import PATIENCE, SELECTIONS, choose, mean_pairwise_distance
-from histoxplain.explain.explainer import Found
+from histoxplain.explain.diverse import PATIENCE
 from histoxplain.explain.generator_search import GeneratorSearch
 from histoxplain.explain.latent_space import latent_space
 from histoxplain.explain.moves import Descent, Start, anchor_moves, blended_moves, class_moves, layer_variants
 from histoxplain.explain.spaces import WPlus
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from histoxplain.explain.explainer import Found
     from histoxplain.explain.search import Move
     from histoxplain.models import Bundle
 
@@ -39,21 +41,17 @@ class LatentSearch(GeneratorSearch):
         bundle: the generator and the classifier.
         gradient_steps: steps of the gradient descent; 0 leaves it out.
         anchors: how many samples of the target class to move towards.
-        selection: how several answers are chosen, "spread" or "determinant"; see `diverse.choose`.
         options: see `GeneratorSearch`.
     """
 
     method: ClassVar[str] = "latent"
 
-    def __init__(
-        self, bundle: Bundle, *, gradient_steps: int = 12, anchors: int = 4, selection: str = "spread", **options: Any
-    ) -> None:
+    def __init__(self, bundle: Bundle, *, gradient_steps: int = 12, anchors: int = 4, **options: Any) -> None:
         super().__init__(bundle, **options)
         check_at_least("gradient_steps", gradient_steps, 0)
         check_at_least("anchors", anchors, 1)
-        check_one_of("selection", selection, SELECTIONS)
-        self.gradient_steps, self.anchors, self.selection = gradient_steps, anchors, selection
-        self.free = self.lock.ws()
+        self.gradient_steps, self.anchors = gradient_steps, anchors
+        self.free = self.latents_free()
 
     def move(self, starts: list[Start], count: int, seed: int) -> list[Found]:
         """See `GeneratorSearch.move`."""
@@ -65,6 +63,10 @@ class LatentSearch(GeneratorSearch):
         best = [variants(pool[: count + 1]) for pool in pools]
         self.extend(pools, starts, [m for m, _ in best], count, sure, [g for _, g in best])
         return [self.found(start, pool, count, c) for start, pool, c in zip(starts, pools, sure)]
+
+    def latents_free(self) -> Tensor | None:
+        """Which latents of W+ may move, `(num_ws,)` bool; None is all of them."""
+        return self.lock.ws()
 
     def terms(self) -> Terms:
         """What the search moves in, must reach and minimises."""
@@ -125,24 +127,8 @@ class LatentSearch(GeneratorSearch):
         return blended_moves(starts, moves, first, self.bundle, Descent(steps=self.gradient_steps), seed)
 
     def found(self, start: Start, pool: list[Arrival], count: int, sure: float) -> Found:
-        """The best of the pool, or `count` that differ; with what was measured."""
-        reached = [arrival for arrival in pool if arrival.reached] or pool[:1]
-        images, cost = torch.stack([a.image for a in reached]), torch.tensor([a.cost for a in reached])
-        chosen = [reached[i] for i in choose(images, cost, count, self.selection)]
-        shown = torch.stack([arrival.image for arrival in chosen])
-        ends = torch.stack([start.ws + arrival.step for arrival in chosen])
-        settings = {
-            "confidence": round(sure, 4),
-            "moves": [arrival.move.name for arrival in chosen],
-            "alpha": [round(arrival.alpha, 4) for arrival in chosen],
-            "change": [round(arrival.cost, 4) for arrival in chosen],
-            "candidates": len(pool),
-            "mean_pairwise_distance": round(mean_pairwise_distance(shown), 4),
-        }
-        latents = {"start": start.ws.clone(), "end": ends}
-        if start.detail is not None:
-            latents |= {"detail": start.detail.clone(), "gain": torch.tensor([arrival.gain for arrival in chosen])}
-        return Found(shown, None, latents, settings)
+        """The best of the pool, or `count` that differ."""
+        return self.answer(start, self.chosen(pool, count), sure, {"candidates": len(pool)})
 
 
 def variants(pool: list[Arrival]) -> tuple[list[Move], list[tuple[float, ...]]]:

@@ -31,7 +31,23 @@ class Space(Protocol):
         """How many of the things that this space tells apart take part in each step, `(n,)`."""
 
 
-class WPlus:
+class Flat:
+    """Latents of W+ laid out in one row.
+
+    Args:
+        generator: what to draw with.
+    """
+
+    def __init__(self, generator: Generator) -> None:
+        self.generator = generator
+
+    def image(self, points: Tensor) -> Tensor:
+        """See `Space.image`."""
+        G = self.generator
+        return G.synthesis(points.unflatten(1, (G.num_ws, G.w_dim)), noise_mode="const").float()
+
+
+class WPlus(Flat):
     """W+: a latent for every layer, `(num_ws, w_dim)`, laid out in one row; its parts are the layers' latents.
 
     Args:
@@ -39,12 +55,8 @@ class WPlus:
     """
 
     def __init__(self, bundle: Bundle) -> None:
-        self.generator, self.known = bundle.generator, latent_space(bundle)
-
-    def image(self, points: Tensor) -> Tensor:
-        """See `Space.image`."""
-        G = self.generator
-        return G.synthesis(points.unflatten(1, (G.num_ws, G.w_dim)), noise_mode="const").float()
+        super().__init__(bundle.generator)
+        self.known = latent_space(bundle)
 
     def deviations(self, steps: Tensor) -> Tensor:
         """See `Space.deviations`; along the principal axes."""
