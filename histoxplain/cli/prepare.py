@@ -48,6 +48,8 @@ class Command:
     """1 for grey, 3 for RGB; auto takes grey if no image has any colour."""
     white: int = 65535
     """The value of white in 16-bit files; 4095 for 12-bit data."""
+    window: str | None = None
+    """Of DICOM: the number of the files' window, from 1, or CENTRE/WIDTH (--window=-600/1500); by default the first."""
     workers: int | None = None
     """Threads that read; by default one per processor."""
     overwrite: bool = False
@@ -58,6 +60,7 @@ class Command:
         from histoxplain.data.groups import choose_groups
         from histoxplain.data.naming import labels_from_name
         from histoxplain.data.preparation import prepare
+        from histoxplain.data.window import parse_window
 
         report = prepare(
             self.source,
@@ -70,6 +73,7 @@ class Command:
             seed=self.seed,
             channels=None if self.channels == "auto" else int(self.channels),
             white=self.white,
+            window=parse_window(self.window),
             overwrite=self.overwrite,
             workers=self.workers,
         )

@@ -18,6 +18,7 @@ from histoxplain.data.opening import open_source
 from histoxplain.data.report import Skipped
 from histoxplain.data.source import Row
 from histoxplain.data.tree import Tree
+from histoxplain.data.window import Window
 from histoxplain.data.zip import ImageZip, is_zip
 
 WAY_OUT = "give a folder with one sub-folder of images per class"
@@ -42,7 +43,9 @@ class Collection:
     """Whether classes are numbers that others rely on, so that empty ones must stay."""
 
 
-def collect(path: Path, group_of: GroupOf | None, white: int, label_of: LabelOf | None = None) -> Collection:
+def collect(
+    path: Path, group_of: GroupOf | None, white: int, label_of: LabelOf | None = None, window: Window = None
+) -> Collection:
     """The images of a folder, an archive, or any file that `open_source` reads; `label_of` may tell other classes.
 
     Raises:
@@ -51,9 +54,10 @@ def collect(path: Path, group_of: GroupOf | None, white: int, label_of: LabelOf 
     if path.is_dir() and not (path / "data.mdb").is_file():
         tree = Tree.of_folder(path)
         table = told_by_names(read_layout(tree), label_of)
-        return collect_table(path, tree, table, [partial(tree.picture, name, white) for name in table.names], group_of)
+        loads = [partial(tree.picture, name, white, window) for name in table.names]
+        return collect_table(path, tree, table, loads, group_of)
     if is_zip(path):
-        archive = ImageZip(path, white=white)
+        archive = ImageZip(path, white=white, window=window)
         loads = [partial(archive.picture, i) for i in range(len(archive))]
         return collect_table(path, archive.tree, told_by_names(archive.table, label_of), loads, group_of)
     source = open_source(path)

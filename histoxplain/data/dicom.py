@@ -1,19 +1,37 @@
-"""DICOM images as 8-bit pictures: rescaled to physical values, windowed, white on black."""
+"""DICOM images as 8-bit pictures: rescaled to physical values, windowed, white on black.
+
+Of everything else that such a file says, only the distance of its pixels is taken: who the patient is never leaves it.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from PIL import Image
 
 from histoxplain._optional import require
+from histoxplain.data.window import Window, choose_window, first, shares
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 SUFFIXES = frozenset({".dcm", ".dicom"})
+SPACING = "pixel_spacing"
+"""Where a picture's `info` keeps the distance of rows and of columns, in mm."""
+WINDOW = "window"
+"""Where a picture's `info` says how grey values became shades."""
+_DECODERS = {
+    "JPEG-LS": "pyjpegls",
+    "JPEG 2000": "pylibjpeg pylibjpeg-openjpeg",
+    "JPEG": "pylibjpeg pylibjpeg-libjpeg",
+}
+"""What decodes compressed pixels, by how the names of transfer syntaxes begin."""
+
+
+class DicomError(ValueError):
+    """A DICOM file that holds no image we can show; the message says why in a few words."""
 
 
 def is_dicom(name: str | PurePath) -> bool:
@@ -26,58 +44,144 @@ def is_dicom(name: str | PurePath) -> bool:
     return PurePath(name).suffix.lower() in SUFFIXES
 
 
-def read_dicom(file: Path | BinaryIO) -> Image.Image:
-    """The first frame of a DICOM file as "L" or "RGB" picture.
+def holds_dicom(file: Path | BinaryIO) -> bool:
+    """Whether a file begins as DICOM does: 128 bytes of anything, then "DICM"; an open file is left at its start."""
+    if isinstance(file, Path):
+        with file.open("rb") as opened:
+            return holds_dicom(opened)
+    file.seek(0)
+    start = file.read(132)
+    file.seek(0)
+    return start[128:] == b"DICM"
 
-    Grey values are rescaled by slope and intercept, then windowed by the first window of the file (PS3.3 C.11.2.1.2).
-    Without a window, 8-bit files are taken as they are and others from their smallest to their largest value.
-    MONOCHROME1 is inverted, so that dense tissue is bright.
+
+def read_dicom(file: Path | BinaryIO, window: Window = None) -> Image.Image:
+    """The image of a DICOM file as "L" or "RGB" picture.
+
+    Stored values lose unused high bits and are rescaled by slope and intercept or the modality's table, then windowed
+    (PS3.3 C.11.2): by the first window of the file unless another is asked for, else by its table of shades. Without
+    either, 8-bit files are taken as they are and others from their smallest to their largest value, padding left out.
+    MONOCHROME1, and a presentation table that says INVERSE, are inverted, so that dense tissue is bright.
+
+    Args:
+        file: the file.
+        window: number of the file's window, from 1; or centre and width in rescaled values.
+
+    Returns:
+        The picture. Its `info` has "pixel_spacing" (mm between rows, between columns) where the file says it, and
+        "window", in words.
 
     Raises:
         ImportError: if pydicom is not installed.
-        Exception: whatever pydicom says of a damaged file.
+        DicomError: if the file is no DICOM, holds no image or several frames, has no such window, is damaged, or is
+            compressed in a way that no installed decoder reads.
     """
+    dataset = _open(file)
+    _check_one_image(dataset)
+    pixels = _decode(dataset)
+    picture, how = (_colours(pixels, dataset), "colours") if pixels.ndim == 3 else _greys(pixels, dataset, window)
+    picture.info = {WINDOW: how}
+    spacing = pixel_spacing(dataset)
+    if spacing is not None:
+        picture.info[SPACING] = spacing
+    return picture
+
+
+def _open(file: Path | BinaryIO) -> Dataset:
     require("pydicom", extra="dicom")
     from pydicom import dcmread
-    from pydicom.pixels import apply_color_lut, apply_rescale, pixel_array
+    from pydicom.errors import InvalidDicomError
 
-    dataset = dcmread(file)
-    pixels = pixel_array(dataset, index=0)
+    try:
+        return dcmread(file)
+    except InvalidDicomError as error:
+        raise DicomError("not a DICOM file") from error
+
+
+def _check_one_image(dataset: Dataset) -> None:
+    kept = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+    if "Rows" not in dataset or not any(name in dataset for name in kept):
+        what = dataset.get("SOPClassUID")
+        raise DicomError(f"holds no image, but {getattr(what, 'name', None) or 'something of unknown kind'}")
+    frames = int(first(dataset.get("NumberOfFrames")) or 1)
+    if frames > 1:
+        raise DicomError(f"holds {frames} frames, save the one to look at as a file of its own")
+
+
+def _decode(dataset: Dataset) -> np.ndarray:
+    """Stored values `(H, W)` or colours `(H, W, 3)`."""
+    from pydicom.pixels import pixel_array
+
+    syntax = dataset.file_meta.get("TransferSyntaxUID")
+    if syntax is None:
+        raise DicomError("does not say how its pixels are stored (TransferSyntaxUID)")
+    if syntax.is_compressed and not _can_decode(syntax):
+        package = next((name for start, name in _DECODERS.items() if syntax.name.startswith(start)), "pylibjpeg")
+        raise DicomError(f"compressed as {syntax.name}, which no installed decoder reads: pip install {package}")
+    try:
+        pixels = pixel_array(dataset)
+    except Exception as error:  # decoders raise anything on damaged pixels
+        reason = str(error).partition("\n")[0].rstrip(".:") or type(error).__name__
+        raise DicomError(f"damaged pixels, or stored as no installed decoder reads them ({reason})") from error
+    return pixels
+
+
+def _can_decode(syntax: Any) -> bool:
+    from pydicom.pixels import get_decoder
+
+    try:
+        return get_decoder(syntax).is_available
+    except NotImplementedError:
+        return False
+
+
+def _colours(pixels: np.ndarray, dataset: Dataset) -> Image.Image:
+    return Image.fromarray(_to_bytes(pixels / (2 ** int(dataset.BitsStored) - 1)))
+
+
+def _greys(pixels: np.ndarray, dataset: Dataset, window: Window) -> tuple[Image.Image, str]:
+    """Grey values as a picture, and how they became shades; palettes become colours."""
+    from pydicom.pixels import apply_color_lut, apply_modality_lut
+
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
-        pixels = apply_color_lut(pixels, dataset)
-    if pixels.ndim == 3:
-        return Image.fromarray(to_bytes(pixels / (2 ** (8 * pixels.itemsize) - 1)))
-    values = apply_rescale(pixels, dataset).astype(np.float64)
-    share = window(values, dataset)
-    return Image.fromarray(to_bytes(1 - share if dataset.PhotometricInterpretation == "MONOCHROME1" else share))
+        colours = apply_color_lut(pixels, dataset)
+        return Image.fromarray(_to_bytes(colours / (2 ** (8 * colours.itemsize) - 1))), "palette"
+    stored = _used_bits(pixels, dataset)
+    values = np.asarray(apply_modality_lut(stored, dataset))
+    padding = _padding(stored, dataset)
+    share, how = shares(values, dataset, choose_window(dataset, window), padding)
+    inverse = dataset.PhotometricInterpretation == "MONOCHROME1" or dataset.get("PresentationLUTShape") == "INVERSE"
+    share = np.where(padding, 0.0, 1 - share if inverse else share)
+    return Image.fromarray(_to_bytes(share)), how
 
 
-def window(values: np.ndarray, dataset: Dataset) -> np.ndarray:
-    """Grey values (H, W) as shares of white, in [0, 1]."""
-    centre, width = (first(dataset.get(name)) for name in ("WindowCenter", "WindowWidth"))
-    if centre is None or width is None:
-        low, high = (0, 255) if dataset.BitsStored <= 8 and values.min() >= 0 else (values.min(), values.max())
-    elif dataset.get("VOILUTFunction") == "SIGMOID":
-        return 1 / (1 + np.exp(-4 * (values - centre) / width))
-    elif dataset.get("VOILUTFunction") == "LINEAR_EXACT":
-        low, high = centre - width / 2, centre + width / 2
-    else:
-        low, high = centre - width / 2, centre + width / 2 - 1
-    return np.clip((values - low) / max(high - low, 1e-6), 0, 1)
+def _used_bits(pixels: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Stored values without what stands in unused high bits, overlays for example."""
+    if pixels.dtype.kind not in "iu":
+        return pixels
+    unused = 8 * pixels.itemsize - int(dataset.BitsStored)
+    return np.right_shift(np.left_shift(pixels, unused), unused) if unused > 0 else pixels
 
 
-def first(value: object) -> float | None:
-    """The first of one or several numbers; None if there is none.
-
-    Example:
-        >>> first([40, 80]), first(None)
-        (40.0, None)
-    """
-    if value is None or value == "":
-        return None
-    return float(value[0] if isinstance(value, list | tuple) or hasattr(value, "insert") else value)
+def _padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Which pixels only fill the rectangle, boolean `(H, W)`."""
+    value = dataset.get("PixelPaddingValue")
+    if value is None:
+        return np.zeros(stored.shape, dtype=bool)
+    limit = dataset.get("PixelPaddingRangeLimit", value)
+    low, high = sorted((int(value), int(limit)))
+    return (stored >= low) & (stored <= high)
 
 
-def to_bytes(share: np.ndarray) -> np.ndarray:
+def pixel_spacing(dataset: Dataset) -> tuple[float, float] | None:
+    """Distance of rows and of columns in mm, in the patient or, failing that, at the detector; None if not said."""
+    for name in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+        value = dataset.get(name)
+        if value is not None and len(value) == 2 and min(map(float, value)) > 0:
+            return float(value[0]), float(value[1])
+    return None
+
+
+def _to_bytes(share: np.ndarray) -> np.ndarray:
     """Shares of white in [0, 1] as uint8."""
     return np.rint(255 * np.clip(share, 0, 1)).astype(np.uint8)

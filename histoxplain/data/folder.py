@@ -8,12 +8,29 @@ from pathlib import Path
 
 from histoxplain._checks import InputError, check_exists
 from histoxplain.data.case import Case
+from histoxplain.data.dicom import SPACING, WINDOW
 from histoxplain.data.patients import chest_patients
 from histoxplain.data.source import Row, Source, rows_of_split
-from histoxplain.data.transforms import read_image, to_unit
+from histoxplain.data.transforms import from_picture, open_picture, to_channels, to_unit
 
 SUFFIXES = frozenset(
-    {".bmp", ".dcm", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tga"}
+    {
+        ".bmp",
+        ".dcm",
+        ".dicom",
+        ".gif",
+        ".j2k",
+        ".jfif",
+        ".jp2",
+        ".jpe",
+        ".jpeg",
+        ".jpg",
+        ".pbm",
+        ".pgm",
+        ".png",
+        ".ppm",
+        ".tga",
+    }
     | {".tif", ".tiff", ".webp"}
 )
 """File names that promise an image."""
@@ -48,8 +65,10 @@ class ImageFolder(Source):
 
     def __getitem__(self, index: int) -> Case:
         row = self.rows[index]
-        image = to_unit(read_image(self.root / row.id, self.channels))
-        return Case(image, None if row.label < 0 else row.label, row.id, row.group)
+        picture = open_picture(self.root / row.id)
+        image = to_unit(from_picture(to_channels(picture, self.channels)))
+        meta = {name: picture.info[name] for name in (SPACING, WINDOW) if name in picture.info}
+        return Case(image, None if row.label < 0 else row.label, row.id, row.group, meta=meta)
 
     def file(self, index: int) -> Path:
         """The file of a case."""

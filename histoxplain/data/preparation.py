@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from tqdm import tqdm
 from histoxplain._atomic import replacing
 from histoxplain._checks import check, check_at_least, check_exists, check_one_of
 from histoxplain.data.collection import WAY_OUT, Candidate, collect
+from histoxplain.data.dicom import SPACING, WINDOW
 from histoxplain.data.formats import WRITERS, Writer, check_destination, choose_format
 from histoxplain.data.groups import GroupOf
 from histoxplain.data.lmdb import encode_png
@@ -27,6 +28,7 @@ from histoxplain.data.source import Row
 from histoxplain.data.splits import check_fractions, split_groups
 from histoxplain.data.terms import terms_of
 from histoxplain.data.transforms import FILTER, WHITE_16_BIT, UnreadableImageError, square_picture, to_channels
+from histoxplain.data.window import NO_WINDOW, Window
 
 FRACTIONS = (0.7, 0.15, 0.15)
 """Shares of train, validation and test, where no split was published."""
@@ -46,6 +48,7 @@ def prepare(
     seed: int = 0,
     channels: int | None = None,
     white: int = WHITE_16_BIT,
+    window: Window = None,
     overwrite: bool = False,
     workers: int | None = None,
     progress: bool = True,
@@ -68,6 +71,7 @@ def prepare(
         seed: of the split.
         channels: 1 (grey) or 3 (RGB); None takes grey if no image has any colour.
         white: the value of white in 16-bit files.
+        window: of DICOM; the number of the files' window, from 1, or centre and width. By default the first.
         overwrite: whether an existing destination may be replaced.
         workers: threads that read; as many as there are processors by default.
         progress: whether to show a progress bar on stderr.
@@ -84,8 +88,8 @@ def prepare(
     check_at_least("workers", workers, 1)
     destination = check_destination(destination, overwrite, kind)
     source = check_exists("source", source)
-    found = collect(source, group_of, white, label_of)
-    candidates, skipped = found.candidates, found.skipped
+    found = collect(source, group_of, white, label_of, window)
+    candidates, skipped, doubts = found.candidates, found.skipped, []
     check(bool(candidates), "source", "hold images", f"{source}, where {summary(skipped)}", WAY_OUT)
     channels = choose_channels(candidates, channels, WRITERS[kind].channels)
     shrink = partial(encode, resolution=resolution, channels=channels)
@@ -97,7 +101,7 @@ def prepare(
         WRITERS[kind](destination) as writer,
     ):
         with closing(bar.iterable):
-            rows = write_images(writer, candidates, bar, skipped)
+            rows = write_images(writer, candidates, bar, skipped, doubts)
         check(bool(rows), "source", "hold readable images", f"{source}, where {summary(skipped)}", WAY_OUT)
         rows, kept = (rows, found.class_names) if found.numbered else drop_empty_classes(rows, found.class_names)
         rows, shares = split(rows, fractions, seed)
@@ -113,7 +117,7 @@ def prepare(
             groups=count_groups(rows),
             classes=tabulate(rows, kept),
             skipped=skipped,
-            notes=remarks(rows, found.class_names, kept),
+            notes=remarks(rows, found.class_names, kept) + doubts,
             format=kind,
             terms=terms_of(source),
         )
@@ -150,12 +154,28 @@ def has_colour(candidate: Candidate) -> bool:
     return False
 
 
-def encode(candidate: Candidate, resolution: int, channels: int) -> bytes | UnreadableImageError:
+@dataclass(frozen=True)
+class Encoded:
+    """A square PNG, and what was known of the picture that it was made of."""
+
+    png: bytes
+    pixel_spacing: tuple[float, float] | None = None
+    """Of the PNG, in mm."""
+    windowed: bool = True
+    """Whether it is known what black and white are."""
+
+
+def encode(candidate: Candidate, resolution: int, channels: int) -> Encoded | UnreadableImageError:
     """The square PNG of an image, or why there is none."""
     try:
-        return encode_png(to_channels(square_picture(candidate.load(), resolution), channels))
+        picture = candidate.load()
     except UnreadableImageError as error:
         return error
+    factor = min(picture.size) / resolution
+    spacing = picture.info.get(SPACING) or candidate.row.pixel_spacing
+    spacing = tuple(round(mm * factor, 6) for mm in spacing) if spacing else None
+    png = encode_png(to_channels(square_picture(picture, resolution), channels))
+    return Encoded(png, spacing, picture.info.get(WINDOW) != NO_WINDOW)
 
 
 def in_order(function: Callable[[Any], Any], items: Iterable[Any], workers: int) -> Iterator[Any]:
@@ -181,18 +201,23 @@ def in_order(function: Callable[[Any], Any], items: Iterable[Any], workers: int)
 def write_images(
     writer: Writer,
     candidates: Sequence[Candidate],
-    results: Iterable[bytes | UnreadableImageError],
+    results: Iterable[Encoded | UnreadableImageError],
     skipped: list[Skipped],
+    notes: list[str],
 ) -> list[Row]:
-    """Write the PNGs; returns the rows of what was written and adds to `skipped` what was not."""
-    rows = []
+    """Write the PNGs; returns the rows of what was written and adds to `skipped` what was not, to `notes` doubts."""
+    rows, windowless = [], 0
     for result, candidate in zip(results, candidates):
         if isinstance(result, UnreadableImageError):
             skipped.append(Skipped(candidate.row.id, result.reason))
         else:
-            writer.put_image(len(rows), result)
-            rows.append(candidate.row)
+            writer.put_image(len(rows), result.png)
+            rows.append(replace(candidate.row, pixel_spacing=result.pixel_spacing))
+            windowless += not result.windowed
     skipped.sort(key=lambda entry: entry.file)
+    if windowless:
+        shades = "each one's smallest value is black, its largest white"
+        notes.append(f"{windowless} DICOM files name no window: {shades}; --window CENTRE/WIDTH sets one")
     return rows
 
 

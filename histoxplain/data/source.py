@@ -13,6 +13,9 @@ from histoxplain._checks import InputError, check_one_of
 from histoxplain.data.case import Case
 from histoxplain.data.splits import SPLITS
 
+OPTIONAL = ("vector", "pixel_spacing")
+"""What a row's JSON leaves out where it is not known."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -25,12 +28,14 @@ class Row:
     split: str | None = None
     vector: tuple[float, ...] | None = None
     """The label as it was given, where it was given as a vector: several findings, or numbers to condition on."""
+    pixel_spacing: tuple[float, float] | None = None
+    """Distance of rows and of columns in mm, where the file said it."""
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Row:
         """The row of a JSON record."""
-        vector = record.get("vector")
-        return cls(**{**record, "vector": None if vector is None else tuple(vector)})
+        lists = {name: tuple(record[name]) for name in OPTIONAL if record.get(name) is not None}
+        return cls(**{**record, **lists})
 
     def record(self) -> dict[str, Any]:
         """What to write as JSON.
@@ -39,10 +44,7 @@ class Row:
             >>> Row("a.png", 1).record()
             {'id': 'a.png', 'label': 1, 'group': None, 'split': None}
         """
-        record = asdict(self)
-        if self.vector is None:
-            del record["vector"]
-        return record
+        return {name: value for name, value in asdict(self).items() if value is not None or name not in OPTIONAL}
 
 
 class Source(ABC):

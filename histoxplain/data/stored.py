@@ -15,7 +15,7 @@ from torch import Tensor
 from histoxplain._checks import check, check_exists
 from histoxplain.data.case import Case
 from histoxplain.data.handle import Handle, closing_with
-from histoxplain.data.source import Row, Source, rows_of_split
+from histoxplain.data.source import OPTIONAL, Row, Source, rows_of_split
 from histoxplain.data.transforms import from_picture, to_channels, to_unit
 
 
@@ -76,7 +76,7 @@ class StoredSource(Source):
     def __getitem__(self, index: int) -> Case:
         row = self.rows[index]
         image = to_unit(self._pixels_of(index))
-        meta = {} if row.vector is None else {"vector": row.vector}
+        meta = {name: getattr(row, name) for name in OPTIONAL if getattr(row, name) is not None}
         return Case(image, None if row.label < 0 else row.label, row.id, row.group, meta=meta)
 
     def _pixels_of(self, index: int) -> Tensor:

@@ -11,7 +11,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from histoxplain._checks import InputError, check, check_at_least, check_exists, check_one_of
-from histoxplain.data.dicom import is_dicom, read_dicom
+from histoxplain.data.dicom import holds_dicom, is_dicom, read_dicom
+from histoxplain.data.window import Window
 
 FILTER = "lanczos"
 """The one resampling filter of prepared images: Pillow's antialiased Lanczos with three lobes."""
@@ -53,21 +54,26 @@ class UnreadableImageError(InputError):
         return type(self), (self.path, self.reason)
 
 
-def open_picture(path: str | Path, white: int = WHITE_16_BIT) -> Image.Image:
+def open_picture(path: str | Path, white: int = WHITE_16_BIT, window: Window = None) -> Image.Image:
     """Open an image file as upright 8-bit grey ("L") or colour ("RGB"), whatever its mode.
 
     EXIF rotation is applied, transparency is laid over white, palettes and CMYK become RGB, 16-bit grey is scaled so
-    that `white` becomes 255. Of several frames the first counts.
+    that `white` becomes 255. Of several frames the first counts. Of DICOM, `window` says what becomes black and white,
+    and the picture's `info` has "pixel_spacing" and "window"; see `histoxplain.data.dicom.read_dicom`.
 
     Raises:
         UnreadableImageError: if the file is no image, is cut off, has a side below `SMALLEST_SIDE`, or holds
             floating-point pixels, which have no known white.
     """
-    return decode_picture(check_exists("image", path), path, white)
+    return decode_picture(check_exists("image", path), path, white, window)
 
 
-def decode_picture(file: Path | BinaryIO, name: str | Path, white: int = WHITE_16_BIT) -> Image.Image:
-    """What `open_picture` does, for an open file as well; `name` is what to call it, and tells DICOM by its ending.
+def decode_picture(
+    file: Path | BinaryIO, name: str | Path, white: int = WHITE_16_BIT, window: Window = None
+) -> Image.Image:
+    """What `open_picture` does, for an open file as well; `name` is what to call it.
+
+    DICOM is told by the ending of its name, or by its first bytes where it is no other image.
 
     Raises:
         UnreadableImageError: as `open_picture`.
@@ -75,12 +81,22 @@ def decode_picture(file: Path | BinaryIO, name: str | Path, white: int = WHITE_1
     """
     try:
         if is_dicom(name):
-            return large_enough(read_dicom(file), name)
+            return large_enough(read_dicom(file, window), name)
         with Image.open(file) as picture:
             return to_8_bit(ImageOps.exif_transpose(large_enough(picture, name)), white)
     except (UnreadableImageError, ImportError):
         raise
     except Exception as error:  # decoders raise anything on damaged files: OSError, SyntaxError, struct.error, ...
+        if isinstance(error, UnidentifiedImageError) and not is_dicom(name) and holds_dicom(file):
+            return decode_unnamed_dicom(file, name, window)
+        raise UnreadableImageError(name, complaint(error, file)) from error
+
+
+def decode_unnamed_dicom(file: Path | BinaryIO, name: str | Path, window: Window) -> Image.Image:
+    """What `decode_picture` does for DICOM whose name does not say so, as scanners export it."""
+    try:
+        return large_enough(read_dicom(file, window), name)
+    except ValueError as error:
         raise UnreadableImageError(name, complaint(error, file)) from error
 
 
@@ -172,13 +188,14 @@ def to_picture(u8: Tensor) -> Image.Image:
     return Image.fromarray(u8[0].numpy() if u8.shape[0] == 1 else u8.permute(1, 2, 0).numpy())
 
 
-def read_image(path: str | Path, channels: int = 3, white: int = WHITE_16_BIT) -> Tensor:
+def read_image(path: str | Path, channels: int = 3, white: int = WHITE_16_BIT, window: Window = None) -> Tensor:
     """Read an image file at its own size; see `open_picture` for what is done with odd modes.
 
     Args:
         path: the file.
         channels: 1 for grey, 3 for RGB.
         white: the value of white in 16-bit files.
+        window: of DICOM; the number of the file's window, from 1, or centre and width.
 
     Returns:
         uint8, shape (channels, H, W).
@@ -186,7 +203,7 @@ def read_image(path: str | Path, channels: int = 3, white: int = WHITE_16_BIT) -
     Raises:
         InputError: if the file cannot be read as an image.
     """
-    return from_picture(to_channels(open_picture(path, white), channels))
+    return from_picture(to_channels(open_picture(path, white, window), channels))
 
 
 def square(u8: Tensor, resolution: int) -> Tensor:

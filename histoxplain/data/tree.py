@@ -15,6 +15,7 @@ from PIL import Image
 from histoxplain._checks import InputError
 from histoxplain.data.folder import class_folders, walk
 from histoxplain.data.transforms import WHITE_16_BIT, UnreadableImageError, decode_picture
+from histoxplain.data.window import Window
 
 LARGEST = 1 << 30
 """Files that unpack to more bytes than this are no images."""
@@ -46,13 +47,13 @@ class Tree:
         place = bisect_left(self.names, name)
         return self.names[place : place + 1] == (name,)
 
-    def picture(self, name: str, white: int = WHITE_16_BIT) -> Image.Image:
+    def picture(self, name: str, white: int = WHITE_16_BIT, window: Window = None) -> Image.Image:
         """An image file as "L" or "RGB" picture; see `open_picture`.
 
         Raises:
             UnreadableImageError: if it cannot be read.
         """
-        return decode_picture(io.BytesIO(self.read(name)), name, white)
+        return decode_picture(io.BytesIO(self.read(name)), name, white, window)
 
     def text(self, name: str) -> str:
         """A file as text.

@@ -21,6 +21,7 @@ from histoxplain.data.source import Row
 from histoxplain.data.stored import StoredSource
 from histoxplain.data.transforms import WHITE_16_BIT, decode_picture
 from histoxplain.data.tree import Tree, open_zip, read_member
+from histoxplain.data.window import Window
 
 
 def is_zip(path: Path) -> bool:
@@ -44,6 +45,7 @@ class ImageZip(StoredSource):
         path: the archive.
         split: "train", "validation", "test", or None for all cases.
         white: the value of white in 16-bit files.
+        window: of DICOM; the number of the file's window, from 1, or centre and width.
 
     Raises:
         InputError: if the archive is damaged, holds no images, or `dataset.json` is not as it should be.
@@ -51,16 +53,18 @@ class ImageZip(StoredSource):
 
     opener = staticmethod(open_zip)
 
-    def __init__(self, path: str | Path, split: str | None = None, white: int = WHITE_16_BIT) -> None:
+    def __init__(
+        self, path: str | Path, split: str | None = None, white: int = WHITE_16_BIT, window: Window = None
+    ) -> None:
         super().__init__(path)
-        self.white = white
+        self.white, self.window = white, window
         tree = self.tree
         self.table: Table = read_layout(tree, strip=True)
         check(bool(self.table.rows), "data", "hold images", f"{path} without any that can be used")
         self._names = self.table.names
         resolution, channels = (None, 3)
         if self.table.numbered:
-            first = tree.picture(self._names[0], white)
+            first = tree.picture(self._names[0], white, window)
             resolution = first.width if first.width == first.height else None
             channels = 3 if first.mode == "RGB" else 1
         self._list(self.table.rows, self.table.class_names, resolution, channels, split)
@@ -73,7 +77,7 @@ class ImageZip(StoredSource):
     def picture(self, index: int) -> Image.Image:
         """A case's image as "L" or "RGB" picture."""
         name = self._names[self.numbers[index]]
-        return decode_picture(BytesIO(read_member(self.resource, name)), name, self.white)
+        return decode_picture(BytesIO(read_member(self.resource, name)), name, self.white, self.window)
 
 
 class ZipWriter:

@@ -1,4 +1,5 @@
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from histoxplain.data import open_source, prepare, read_image
 from histoxplain.data.transforms import UnreadableImageError
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
+pytest.importorskip("pydicom.data")
 
 
 def write(path, values, photometric="MONOCHROME2", **more):
@@ -114,3 +116,162 @@ def test_a_real_scan(shared, tmp_path):
     image = read_image(tmp_path / "slice.dcm", channels=1)
     assert image.shape[0] == 1
     assert image.float().std() > 5
+
+
+def grey(path, **options):
+    return read_image(path, channels=1, **options)[0].numpy()
+
+
+def test_any_window_of_several(tmp_path):
+    values = np.arange(256, dtype=np.int16).reshape(16, 16) * 8 - 1000
+    path = write(tmp_path / "a.dcm", values, WindowCenter=[-600, 40], WindowWidth=[1500, 400])
+    assert np.array_equal(grey(path), grey(path, window=1))
+    assert np.array_equal(grey(path, window=2), grey(path, window=(40, 400)))
+    assert not np.array_equal(grey(path), grey(path, window=2))
+    expected = np.rint(255 * np.clip((values - 39.5) / 399 + 0.5, 0, 1))  # PS3.3 C.11.2.1.2.1
+    assert np.array_equal(grey(path, window=2), expected)
+    with pytest.raises(UnreadableImageError, match=r"has no window 3; its windows are 1: -600/1500, 2: 40/400"):
+        grey(path, window=3)
+
+
+@pytest.mark.parametrize(("kind", "half"), [("SIGMOID", 1 / (1 + np.exp(-1.0))), ("LINEAR_EXACT", 0.75)])
+def test_shapes_of_windows(tmp_path, kind, half):
+    values = np.full((16, 16), 150, dtype=np.uint16)
+    path = write(tmp_path / "a.dcm", values, WindowCenter=100, WindowWidth=200, VOILUTFunction=kind)
+    assert grey(path)[0, 0] == round(255 * half)
+
+
+def test_table_of_shades(tmp_path):
+    table = pydicom.Dataset()
+    shades = np.arange(255, -1, -1, dtype=np.uint16) * 257
+    table.LUTDescriptor, table.LUTData = [256, 0, 16], shades.tobytes()
+    table["LUTData"].VR = "OW"
+    values = np.arange(256, dtype=np.uint16).reshape(16, 16)
+    path = write(tmp_path / "a.dcm", values, BitsStored=8, HighBit=7, VOILUTSequence=[table])
+    assert np.array_equal(grey(path), 255 - RAMP)
+
+
+def test_twelve_bits_with_an_overlay_above_them(tmp_path):
+    values = (np.arange(256, dtype=np.uint16) * 16).reshape(16, 16)
+    options = {"BitsStored": 12, "HighBit": 11, "WindowCenter": 2048, "WindowWidth": 4096}
+    plain = grey(write(tmp_path / "a.dcm", values, **options))
+    drawn = values | 0x8000
+    assert np.array_equal(grey(write(tmp_path / "b.dcm", drawn, **options)), plain)
+    assert (plain.min(), plain.max()) == (0, 254)
+
+
+def test_twelve_signed_bits(tmp_path):
+    values = (np.arange(256, dtype=np.int16) * 16 - 2048).reshape(16, 16)
+    options = {"BitsStored": 12, "HighBit": 11, "WindowCenter": 0, "WindowWidth": 4096}
+    stored = (values & 0x0FFF).astype(np.int16)  # the sign stands in bit 11
+    found = grey(write(tmp_path / "a.dcm", stored, **options))
+    assert np.array_equal(found, grey(write(tmp_path / "b.dcm", values, **options)))
+    assert np.array_equal(np.argsort(found, axis=None, kind="stable"), np.arange(256))
+
+
+def test_padding_is_black_and_does_not_stretch_the_shades(tmp_path):
+    values = (np.arange(256, dtype=np.int16) + 1000).reshape(16, 16)
+    values[0, :4] = -2000
+    for photometric in ("MONOCHROME2", "MONOCHROME1"):
+        found = grey(write(tmp_path / "a.dcm", values, photometric, PixelPaddingValue=-2000))
+        assert found[0, :4].max() == 0
+        share = (values.ravel()[4:] - 1004) / 251
+        assert np.array_equal(found.ravel()[4:], np.rint(255 * (share if photometric == "MONOCHROME2" else 1 - share)))
+
+
+def test_inverse_presentation(tmp_path):
+    assert np.array_equal(grey(write(tmp_path / "a.dcm", RAMP, PresentationLUTShape="INVERSE")), 255 - RAMP)
+    path = write(tmp_path / "b.dcm", RAMP, "MONOCHROME1", PresentationLUTShape="INVERSE")  # said twice, meant once
+    assert np.array_equal(grey(path), 255 - RAMP)
+
+
+def test_spacing_follows_the_pixels(tmp_path):
+    (tmp_path / "source" / "a").mkdir(parents=True)
+    values = np.tile(RAMP, (4, 6))  # 64 rows, 96 columns
+    write(tmp_path / "source" / "a" / "x.dcm", values, PixelSpacing=[0.5, 0.25])
+    write(tmp_path / "source" / "a" / "y.dcm", values, ImagerPixelSpacing=[0.2, 0.2])
+    write(tmp_path / "source" / "a" / "z.dcm", values)
+    found = open_source(tmp_path / "source")
+    assert [case.meta.get("pixel_spacing") for case in found] == [(0.5, 0.25), (0.2, 0.2), None]
+    prepare(tmp_path / "source", tmp_path / "a.lmdb", 16, progress=False)
+    prepared = open_source(tmp_path / "a.lmdb")
+    assert [case.meta.get("pixel_spacing") for case in prepared] == [(2.0, 1.0), (0.8, 0.8), None]
+    prepare(tmp_path / "a.lmdb", tmp_path / "b.zip", 8, progress=False)  # from prepared data, half as fine
+    assert [case.meta.get("pixel_spacing") for case in open_source(tmp_path / "b.zip")][:2] == [(4.0, 2.0), (1.6, 1.6)]
+
+
+def test_files_without_an_ending_are_known_by_their_beginning(tmp_path):
+    path = write(tmp_path / "IM0001", RAMP)
+    assert np.array_equal(grey(path), RAMP)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UnreadableImageError, match=r"IM0001 \(damaged pixels"):
+        read_image(path)
+
+
+def test_missing_windows_are_noted(tmp_path):
+    for name in ("x", "y"):
+        write(tmp_path / "source" / "a" / f"{name}.dcm", RAMP.astype(np.uint16) * 10)
+    report = prepare(tmp_path / "source", tmp_path / "a.lmdb", 16, progress=False)
+    assert any(note.startswith("2 DICOM files name no window") for note in report.notes)
+    report = prepare(tmp_path / "source", tmp_path / "b.lmdb", 16, window=(1000, 2000), progress=False)
+    assert not any("window" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [
+        ("rtplan.dcm", "holds no image, but RT Plan Storage"),
+        ("reportsi.dcm", "holds no image, but"),
+        ("rtdose.dcm", "holds 15 frames"),
+        ("MR_truncated.dcm", "damaged pixels"),
+        ("MR_small_jpeg_ls_lossless.dcm", "compressed as JPEG-LS Lossless.*pip install pyjpegls"),
+        ("SC_rgb_jpeg_gdcm.dcm", "compressed as JPEG Lossless.*pip install pylibjpeg pylibjpeg-libjpeg"),
+        ("empty_charset_LEI.dcm", "holds no image"),
+    ],
+)
+def test_what_cannot_be_shown_is_one_clear_line(file, reason, monkeypatch):
+    if "compressed" in reason:  # as where no decoder is installed
+        monkeypatch.setattr("histoxplain.data.dicom._can_decode", lambda syntax: False)
+    with pytest.raises(UnreadableImageError, match=reason) as error:
+        read_image(sample(file))
+    assert "\n" not in str(error.value)
+
+
+def sample(name):
+    """One of the small files that come with pydicom."""
+    path = pydicom.data.get_testdata_file(name, download=False)
+    return Path(path) if path else pytest.skip(f"pydicom came without {name}")
+
+
+@pytest.mark.parametrize(
+    "file", ["MR_small_RLE.dcm", "MR_small_bigendian.dcm", "MR_small_implicit.dcm", "MR_small_jp2klossless.dcm"]
+)
+def test_other_ways_to_store_the_same_pixels(file):
+    assert np.array_equal(grey(sample(file)), grey(sample("MR_small.dcm")))
+
+
+def test_a_ct_of_pydicom_in_hounsfield_units():
+    """Air is black and bone is white in a window of soft tissue; the reference is pydicom's own arithmetic."""
+    from pydicom.pixels import apply_rescale, pixel_array
+
+    path = sample("CT_small.dcm")
+    hounsfield = apply_rescale(pixel_array(path), pydicom.dcmread(path))
+    found = grey(path, window=(40, 400))
+    assert found[hounsfield < -160].max() == 0
+    assert found[hounsfield > 240].min() == 255
+
+
+def test_names_of_patients_stay_where_they_are(tmp_path):
+    """Nothing that a file says of its patient gets into anything that is written."""
+    (tmp_path / "source" / "a").mkdir(parents=True)
+    original = pydicom.dcmread(sample("CT_small.dcm"))
+    shutil.copy(sample("CT_small.dcm"), tmp_path / "source" / "a" / "x.dcm")
+    shutil.copy(sample("MR_small.dcm"), tmp_path / "source" / "a" / "y.dcm")
+    for name in ("a.lmdb", "a.zip", "a.npz"):
+        prepare(tmp_path / "source", tmp_path / name, 16, progress=False)
+    secrets = [str(original.PatientName), str(original.PatientID), str(original.StudyInstanceUID), "CompressedSamples"]
+    assert all(secrets)
+    written = [path for path in tmp_path.rglob("*") if path.is_file() and "source" not in path.parts]
+    assert len(written) > 5
+    for path in written:
+        assert not [secret for secret in secrets if secret.encode() in path.read_bytes()]
