@@ -28,6 +28,7 @@ VERBS = {
         "train a translator between classes that changes a classifier's mind",
     ),
     "train encoder": ("histoxplain.cli.train_encoder", "train an encoder that finds a generator's latents of images"),
+    "train stylex": ("histoxplain.cli.train_stylex", "train generator and encoder together for a classifier"),
     "generate": ("histoxplain.cli.generate", "draw images by seed and class, mixed or on the way between seeds"),
     "project": ("histoxplain.cli.project", "find the latent of an image"),
     "predict": ("histoxplain.cli.predict", "classify images into a CSV file"),
@@ -40,7 +41,7 @@ VERBS = {
     "convert": ("histoxplain.cli.convert", "read or write other people's StyleGAN2 checkpoints"),
     "lab": ("histoxplain.cli.lab", "open the notebooks in JupyterLab"),
 }
-SHARED = ("train classifier", "train gan", "predict", "explain", "evaluate")
+SHARED = ("train classifier", "train gan", "train stylex", "predict", "explain", "evaluate")
 """What several processes do together."""
 QUESTION = "What would this tissue have to look like for the classifier to change its mind?"
 HINT = "`histoxplain VERB --help` shows the options of a verb; `histoxplain --version` the version."

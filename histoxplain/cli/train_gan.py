@@ -63,17 +63,19 @@ class Command:
         return settings
 
 
-def parse(arguments: Sequence[str], prog: str) -> Command:
+def parse(
+    arguments: Sequence[str], prog: str, kind: type[Command] = Command, description: str | None = __doc__
+) -> Command:
     """Options from the command line; where one is not given, what the others suggest."""
     import tyro
 
     arguments = started_from(arguments)
-    options = {"args": arguments, "prog": prog, "description": __doc__}
-    command = tyro.cli(Command, **options)
+    options = {"args": arguments, "prog": prog, "description": description}
+    command = tyro.cli(kind, **options)
     suggested = command.suggestions()
     if not suggested:
         return command
-    return tyro.cli(Command, default=replace(command, config=replace(GANConfig(), **suggested)), **options)
+    return tyro.cli(kind, default=replace(command, config=replace(GANConfig(), **suggested)), **options)
 
 
 def started_from(arguments: Sequence[str]) -> list[str]:

@@ -82,6 +82,10 @@ class GANConfig:
     latent_weight: float = 1.0
     """Weight of finding w again from a generated image, where there is an encoder; with the projected discriminator,
     of distributing the mapping network's latents like those of real images."""
+    perceptual_weight: float = 0.0
+    """Weight of the perceptual distance of reconstructions, where there is an encoder; 0 leaves it out."""
+    label_classifier: str | None = None
+    """Classifier checkpoint whose probabilities of an image are its label, in place of its class (StylEx)."""
     layout_steps: int = 0
     """Steps in which an encoder beside a projected discriminator first learns where things lie, on small images."""
     guide_weight: float = 0.0
@@ -116,6 +120,10 @@ class GANConfig:
             check_at_least(name, getattr(self, name), 1)
         for name in ("kimg", "snapshot_kimg", "tick_kimg"):
             check(getattr(self, name) > 0, name, "be above 0", getattr(self, name))
+        restores = self.reconstruct_weight > 0 or not self.perceptual_weight
+        check(
+            restores, "perceptual_weight", "be 0 without an encoder", self.perceptual_weight, "set reconstruct_weight"
+        )
         both = self.discriminator == "projected" and self.reconstruct_weight > 0
         check(
             both or not self.layout_steps,

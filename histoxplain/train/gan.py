@@ -81,7 +81,10 @@ def train_gan(
     settings = {"data": str(data), **asdict(config)}
     state = first(lambda: open_run(out, settings, resume, CHANGEABLE, asdict(GANConfig())))
     begun = config if state is None else replace(config, start_from=None)  # a snapshot holds the networks
-    training = _kind(config)(source.pixels(chosen), source.labels[chosen], source.class_names, begun)
+    pixels, labels, names = source.pixels(chosen), source.labels[chosen], source.class_names
+    if config.label_classifier is not None:
+        labels, names = opinions(pixels, config.label_classifier, resolve_device(config.device))
+    training = _kind(config)(pixels, labels, names, begun)
     if state is not None:
         training.load_state_dict(state)
     copy_from_first_(training.tensors())
@@ -119,7 +122,7 @@ class GANTraining:
 
     Args:
         pixels: uint8 images `(N, C, R, R)`.
-        labels: class indices `(N,)`.
+        labels: class indices `(N,)`, or probabilities `(N, K)`.
         class_names: the classes; fewer than two train without labels.
         config: the settings.
     """
@@ -131,8 +134,10 @@ class GANTraining:
         self.config, self.pixels, self.batch = config, pixels, _batch_of_each(config)
         self.device = resolve_device(config.device)
         self.class_names = tuple(class_names) if len(class_names) > 1 else ()
-        classes = torch.as_tensor(labels).clamp_min(0)
-        self.labels = F.one_hot(classes, max(len(class_names), 1)).float() if self.class_names else None
+        labels = torch.as_tensor(labels)
+        if labels.ndim == 1:
+            labels = F.one_hot(labels.clamp_min(0), max(len(class_names), 1))
+        self.labels = labels.float() if self.class_names else None
         self.rng = torch.Generator(self.device).manual_seed(config.seed)
         torch.manual_seed(config.seed)
         self._build()
@@ -344,6 +349,21 @@ class GANTraining:
         self.log_lines = state.get("log_lines", 0)
         self.shown = state.get("shown", self.images_seen)
         self.order = endless(len(self.pixels), self.config.seed, rank(), world(), self.shown // world())
+
+
+@torch.no_grad()
+def opinions(pixels: Tensor, classifier: str | Path, device: torch.device) -> tuple[Tensor, tuple[str, ...]]:
+    """A classifier's probabilities of images, uint8 `(N, C, R, R)`, as labels `(N, K)`, and the names of its classes.
+
+    Raises:
+        InputError: if it cannot be read or takes images of other channels.
+    """
+    from histoxplain.models.classifier import load_classifier
+
+    judge = load_classifier(classifier).to(device)
+    check(judge.channels == pixels.shape[1], "classifier", f"take {pixels.shape[1]} channels", judge.channels)
+    found = [judge.probabilities(to_unit(some.to(device))).cpu() for some in pixels.split(32)]
+    return torch.cat(found), judge.class_names
 
 
 def _batch_of_each(config: GANConfig) -> int:

@@ -1,4 +1,9 @@
-"""Train an encoder beside the GAN, so that latents are made to describe real images (StylEx; Lang et al., 2021)."""
+"""Train an encoder beside the GAN, so that latents are made to describe real images (StylEx; Lang et al., 2021).
+
+For StylEx itself the labels are a classifier's probabilities (`GANConfig.label_classifier`): they reach the generator
+through its mapping network, with the latents of noise, and a guide (`GANConfig.guide`) asks that what is drawn, from
+noise or from a real image, be given the very probabilities it was drawn for.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from histoxplain.metrics.perceptual import PerceptualDistance
 from histoxplain.models.encoder import Encoder, load_encoder, save_encoder
 from histoxplain.models.stylegan2 import EncoderConfig
 from histoxplain.train.ema import update_ema
@@ -41,6 +47,7 @@ class StylExTraining(GANTraining):
         before = config.start_from and origin(config.start_from, "encoder")
         if before:
             transfer(self.E, load_encoder(before, "cpu"))
+        self.perceptual = PerceptualDistance().to(self.device) if config.perceptual_weight else None
         self.ema_e = deepcopy(self.E).eval().requires_grad_(False)
 
     def _trained_by_g(self) -> list[torch.nn.Module]:
@@ -61,8 +68,13 @@ class StylExTraining(GANTraining):
         again = (self.E(fake[half:]) - self.drawn.detach()).abs().mean()
         self._note("reconstruction", restored)
         self._note("latent", again)
-        weights = self.config.reconstruct_weight, self.config.latent_weight
-        return super()._extra_loss(fake, c) + weights[0] * restored + weights[1] * again
+        config = self.config
+        loss = super()._extra_loss(fake, c) + config.reconstruct_weight * restored + config.latent_weight * again
+        if self.perceptual is not None:
+            seen = self.perceptual(fake[:half], self.real[:half]).mean()
+            self._note("perceptual", seen)
+            loss = loss + config.perceptual_weight * seen
+        return loss
 
     def _average(self, beta: float) -> None:
         super()._average(beta)

@@ -134,7 +134,7 @@ class ProjectedStylExTraining(ProjectedTraining):
         z = torch.randn(DRAWN, self.config.z_dim, generator=self.rng, device=device)
         parts = []
         for label in torch.eye(self.bank_c.shape[1], device=device):
-            latents = self.bank[:known][self.bank_c[:known] @ label > 0]
+            latents = self.bank[:known][self.bank_c[:known].argmax(1) == label.argmax()]
             if len(latents) > 1:
                 w = self.G.mapping(z, None if self.real_c is None else label.expand(DRAWN, -1))[:, 0]
                 scale = latents.std(0).mean() + 1e-8
