@@ -87,7 +87,7 @@ class StyleSpace:
         styles = generator.styles(among)
         self.layers, self.widths = tuple(styles), [rows.shape[1] for rows in styles.values()]
         rows = torch.cat(list(styles.values()), 1).float()
-        self.low, self.high, self.deviation = rows.amin(0), rows.amax(0), rows.std(0)
+        self.low, self.high, self.deviation = rows.amin(0), rows.amax(0), rows.std(0, correction=0)
 
     def __len__(self) -> int:
         return sum(self.widths)

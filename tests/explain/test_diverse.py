@@ -1,7 +1,9 @@
 import pytest
 import torch
 
+from histoxplain._checks import InputError
 from histoxplain.explain import mean_pairwise_distance, select_diverse
+from histoxplain.explain.diverse import choose, greedy_map, select_determinant
 
 
 def greys(*values):
@@ -30,3 +32,27 @@ def test_dear_ones_are_left_out_unless_needed():
     assert select_diverse(x, cost, 2) == [0, 1]
     assert select_diverse(x, cost, 3) == [0, 1, 2]
     assert select_diverse(x[:0], cost[:0], 3) == []
+
+
+def test_greedy_growth_adds_the_largest_determinant_each_time(rng):
+    rows = torch.randn(6, 4, generator=rng, dtype=torch.float64)
+    kernel = rows @ rows.T
+    chosen = greedy_map(kernel, 3)
+    for size in (1, 2, 3):
+        before = chosen[: size - 1]
+        volumes = {
+            i: float(torch.linalg.det(kernel[[*before, i]][:, [*before, i]])) for i in range(6) if i not in before
+        }
+        assert chosen[size - 1] == max(volumes, key=volumes.get)
+
+
+def test_the_determinant_passes_over_copies():
+    x, cost = greys(0.0, 0.0, 0.001, 0.5), torch.tensor([1.0, 1.01, 1.02, 1.5])
+    assert select_determinant(x, cost, 2) == [0, 3]
+    assert select_determinant(x, cost, 4) == [0, 1, 2, 3]
+    assert select_determinant(x[:0], cost[:0], 2) == []
+
+
+def test_unknown_selection():
+    with pytest.raises(InputError, match="selection"):
+        choose(greys(0.0), torch.ones(1), 1, "magic")
