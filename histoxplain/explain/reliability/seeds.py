@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
 from histoxplain._checks import check
 from histoxplain.explain.reliability.check import Check
+from histoxplain.explain.reliability.likeness import likeness
 
 if TYPE_CHECKING:
     from histoxplain.explain import Explainer, Explanation
@@ -17,21 +15,6 @@ if TYPE_CHECKING:
 NAME, QUESTION = "seeds", "Does another seed lead to the same answer?"
 ALIKE = 0.5
 """Correlation of two maps of change from which they count as the same answer."""
-
-
-def likeness(a: Tensor, b: Tensor) -> float:
-    """Correlation of two signed maps of change `(H, W)` over their pixels; 1 for two that are constant and equal.
-
-    Example:
-        >>> one = torch.tensor([[0.0, 1.0], [0.0, 0.0]])
-        >>> likeness(one, 2 * one), likeness(one, -one)
-        (1.0, -1.0)
-    """
-    centred = [(x - x.mean()).flatten().double() for x in (a, b)]
-    scale = centred[0].norm() * centred[1].norm()
-    if float(scale) < 1e-12:
-        return float(torch.equal(a, b))
-    return round(float(centred[0] @ centred[1] / scale), 6)
 
 
 def other_seeds(explainer: Explainer, explanation: Explanation, seeds: Sequence[int]) -> list[Explanation]:

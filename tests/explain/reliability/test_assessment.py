@@ -5,7 +5,16 @@ import torch
 from torch import nn
 
 from histoxplain._checks import InputError
-from histoxplain.explain import Explainer, Explanation, Found, LatentSearch, Reliability, make_explainer, reliability
+from histoxplain.explain import (
+    Explainer,
+    Explanation,
+    Found,
+    LatentSearch,
+    Reliability,
+    make_explainer,
+    quantised,
+    reliability,
+)
 from histoxplain.models.reference import Reference
 
 
@@ -100,8 +109,17 @@ def test_reconstructions_are_compared(bundle, textured):
 
     assert told(torch.linspace(0, 0.01, 200)).figures["percentile"] == pytest.approx(100 / 2.55, abs=1)
     assert told(torch.linspace(0, 0.01, 200)).fine
-    assert told(torch.linspace(0, 0.001, 200)).doubts[0].startswith("the generator cannot redraw it well")
+    assert told(torch.linspace(0, 0.001, 200)).doubts[0].startswith("the generator cannot redraw it as well")
     assert told(torch.zeros(0)).fine is None
+
+
+def test_a_reconstruction_of_something_else_is_told(bundle, textured):
+    e = Repaint(bundle).explain(textured(0.6), "medium")[0]
+    assert reliability(bundle, e)["drawable"].fine is None  # nothing to compare with, but alike
+    other = replace(e, reconstruction=quantised(textured(0.6)), settings=e.settings | {"reconstruction_agrees": False})
+    check = reliability(bundle, other)["drawable"]
+    assert check.doubts[0].startswith("the redrawn image, which the changes start from, hardly resembles it")
+    assert check.doubts[1] == "the classifier takes the redrawn image for another class"
 
 
 def test_other_seeds_of_a_search_that_does_not_draw_find_the_same(bundle, textured):
