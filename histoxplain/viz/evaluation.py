@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,7 +45,7 @@ def evaluation_figure(evaluation: Evaluation) -> Figure:
     figure = Figure(figsize=(9.0, height + below), layout="constrained")
     parts = figure.subfigures(2, 1, height_ratios=[height, below]) if e.changes else [figure]
     answers = f"{e.images} images, {e.count} counterfactual{'s' * (e.count != 1)} each"
-    parts[0].suptitle(f"{e.method} on {e.data}: {answers}", fontsize=SMALL + 2)
+    parts[0].suptitle(f"{e.method} on {Path(e.data).name}: {answers}", fontsize=SMALL + 2)
     left, right = parts[0].subplots(1, 2, width_ratios=[3, 2])
     _forest(left, e, shares)
     _pairs(right, e)
@@ -130,8 +131,8 @@ def _pairs(axes: Axes, e: Evaluation) -> None:
         if "oracle" in pair:
             axes.barh(i, pair["oracle"], height=0.35, color=COLOURS[0])
     axes.set(yticks=range(len(names)), yticklabels=names, ylim=(max(len(names), 1) - 0.4, -0.6))
-    words = "images (grey), valid (light)" + (", oracle (dark)" if any("oracle" in p for p in e.pairs.values()) else "")
-    axes.set_title(words, fontsize=SMALL, loc="left")
+    words = ", oracle too (dark)" if any("oracle" in pair for pair in e.pairs.values()) else ""
+    axes.set_title(f"images (grey), valid (light){words}", fontsize=SMALL, loc="right")
     axes.xaxis.get_major_locator().set_params(integer=True)
     _plain(axes)
 
@@ -157,5 +158,5 @@ def _changes(axes: Axes, e: Evaluation) -> None:
 
 
 def _signed(row: dict[str, Any], value: float) -> str:
-    points = row["unit"] == "share"
-    return f"{100 * value:+.0f} {'pp' if points else '%'}"
+    unit = {"share": "pp", "0 round, 1 long": "pp"}.get(row["unit"], "%")
+    return f"{round(100 * value) + 0:+d} {unit}".replace("+0", "0")

@@ -2,9 +2,11 @@ import json
 import math
 
 import pytest
+import torch
 from PIL import Image
+from torch import nn
 
-from histoxplain import metrics
+from histoxplain import metrics, models
 from histoxplain.cli import main
 from histoxplain.evaluation import Evaluation
 from histoxplain.explain import Explainer
@@ -87,6 +89,33 @@ def test_the_baseline_starts_from_images(folder, tmp_path):
         assert (figures["method"], figures["options"]) == ("pixels", {"levels": 255})
         assert figures["flip_rate"] == 1
         assert (figures["composition_l1"], figures["composition_kept"]) == (0, 1)
+
+
+class Paleness(nn.Module):
+    """Calls tissue diseased where haematoxylin takes much of its red away."""
+
+    class_names, resolution, channels = ("healthy", "diseased"), 64, 3
+
+    def forward(self, x):
+        dark = 30 * (0.61 - x[:, 0].mean((1, 2)))  # between the classes' means, 0.69 and 0.49
+        return torch.stack([-dark, dark], 1)
+
+    def probabilities(self, x):
+        return self(x).softmax(1)
+
+
+def test_synthetic_tissue_tells_what_is_beside_the_point(paint, tmp_path, monkeypatch, capsys):
+    """The baseline flips everything by a change all over the image, half of which is not diseased."""
+    known = type(paint)(paint.generator, Paleness(), class_names=Paleness.class_names, resolution=64)
+    monkeypatch.setitem(vars(models), "load_bundle", lambda name: known)
+    out = tmp_path / "m.json"
+    command = ["evaluate", "synthetic", "--method", "pixels", "--limit", "4", "--no-morphometry", "--out", str(out)]
+    assert main(command) == 0
+    figures = json.loads(out.read_text())
+    assert figures["flip_rate"] == 1
+    assert figures["outside_share"] > 0.3
+    assert {row["name"] for row in figures["factors"]} == {"haematoxylin"}
+    assert "known causes" in capsys.readouterr().out
 
 
 def test_other_options_are_another_question(folder, tmp_path):
