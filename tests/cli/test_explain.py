@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from PIL import Image
 
 from histoxplain.cli import main
 from histoxplain.explain import Explainer, Explanation
@@ -104,6 +105,46 @@ def test_wrong_questions(png, tmp_path, refused):
     assert "`out` must be a folder" in refused("explain", good, "--bundle", "paint", "--out", good)
 
 
+def test_masks_criteria_and_options_reach_the_search(png, tmp_path):
+    half = Image.new("L", (16, 16), 0)
+    half.paste(255, (0, 0, 12, 16))
+    half.save(tmp_path / "mask.png")
+    out = tmp_path / "out"
+    arguments = ["--mask", tmp_path / "mask.png", "--criterion", "latent", "--option", "selection=determinant"]
+    assert explain(png("tile", 130), "--target", "red", "--count", 2, *arguments, "--out", out) == 0
+    e = Explanation.load(out / "tile")
+    assert e.counterfactuals[..., 12:].equal(e.original[..., 12:].expand_as(e.counterfactuals[..., 12:]))
+    assert not e.counterfactuals[..., :12].equal(e.original[..., :12].expand_as(e.counterfactuals[..., :12]))
+    assert e.settings["criterion"] == "latent"
+    assert e.settings["mask"] == 0.75
+
+
+def test_another_mask_is_another_question(png, tmp_path):
+    for side in (12, 14):
+        mask = Image.new("L", (16, 16), 0)
+        mask.paste(255, (0, 0, side, 16))
+        mask.save(tmp_path / "mask.png")
+        out = tmp_path / "out"
+        assert explain(png("tile", 130), "--count", 1, "--mask", tmp_path / "mask.png", "--out", out) == 0
+        assert Explanation.load(out / "tile").settings["mask"] == side / 16
+
+
+def test_masks_and_locks_that_cannot_be(png, tmp_path, refused):
+    tile, black = png("tile", 130), png("black", 0, (16, 16), "L")
+    arguments = ["explain", tile, "--bundle", "paint", "--out", tmp_path / "out"]
+    wrong = {
+        ("--mask", black): "`mask` must allow something to change, got zero everywhere",
+        ("--mask", png("small", 255, (8, 8), "L")): "`mask` must be 16 x 16 numbers",
+        ("--mask", tmp_path / "none.png"): "`mask` must be an existing file",
+        ("--lock", "fine"): "`lock` must be empty for a generator without styles, got fine",
+        ("--method", "pixels", "--mask", black): "`mask` must be left out with the method pixels",
+        ("--method", "magic"): "`method` must be one of latent, style, directions",
+        ("--method", "style"): "`bundle` must have a generator with StyleSpace",
+    }
+    for given, words in wrong.items():
+        assert words in refused(*arguments, *given), given
+
+
 def test_other_sizes_when_asked(png, tmp_path):
     wide = png("wide", 230, (40, 20))
     assert explain(wide, "--fit", "--count", 1, "--out", tmp_path / "out") == 0
@@ -115,3 +156,65 @@ def test_does_not_overwrite_what_is_not_ours(png, tmp_path, refused):
     (mine / "notes.txt").write_text("mine")
     assert "hold an explanation" in refused("explain", good, "--bundle", "paint", "--count", 1, "--out", mine.parent)
     assert [p.name for p in mine.iterdir()] == ["notes.txt"]
+
+
+def scan(path, red, **more):
+    """A colour scan of somebody."""
+    pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
+    from pydicom.pixels import set_pixel_data
+
+    pixels = np.zeros((32, 32, 3), dtype=np.uint8) + np.array([red, 128, 128], dtype=np.uint8)
+    dataset = pydicom.Dataset()
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    dataset.SOPClassUID, dataset.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.7", "1.2.3.4567"
+    dataset.PatientName, dataset.PatientID, dataset.PatientBirthDate = "Roe^Jane", "MRN-0042", "19700102"
+    dataset.StudyInstanceUID, dataset.InstitutionName = "1.2.3.7654", "Saint Elsewhere"
+    dataset.PixelSpacing = [0.5, 0.5]
+    set_pixel_data(dataset, pixels, "RGB", 8)
+    for name, value in more.items():
+        setattr(dataset, name, value)
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def test_scans_in_and_synthetic_scans_out(tmp_path, capsys):
+    import pydicom
+
+    path, out = scan(tmp_path / "case.dcm", 230), tmp_path / "out"
+    assert explain(path, "--target", "medium", "--count", 2, "--dicom", "--out", out) == 0
+    files = sorted((out / "case").glob("*.dcm"))
+    assert [file.name for file in files] == ["counterfactual-1.dcm", "counterfactual-2.dcm"]
+    record = Explanation.load(out / "case")
+    for i, file in enumerate(files):
+        found = pydicom.dcmread(file)
+        assert [float(mm) for mm in found.PixelSpacing] == [1.0, 1.0]  # 32 pixels became 16
+        assert "calls red until it gives medium" in found.DerivationDescription
+        shown = read_image(file)[:, -16:, :16]
+        assert torch.equal(shown, to_uint8(record.counterfactuals[i]))
+    first, second = map(pydicom.dcmread, files)
+    assert first.SeriesInstanceUID == second.SeriesInstanceUID
+    assert first.SOPInstanceUID != second.SOPInstanceUID
+    secrets = (b"Roe", b"Jane", b"MRN-0042", b"19700102", b"1.2.3.7654", b"1.2.3.4567", b"Elsewhere")
+    written = [file for file in out.rglob("*") if file.is_file()]
+    assert len(written) > 6
+    assert {file.name: [s for s in secrets if s in file.read_bytes()] for file in written} == {
+        file.name: [] for file in written
+    }
+
+
+def test_scans_that_cannot_be_shown(tmp_path, refused):
+    import pydicom
+
+    headless = pydicom.dcmread(scan(tmp_path / "headless.dcm", 230))
+    del headless.PixelData
+    headless.save_as(tmp_path / "headless.dcm")
+    scan(tmp_path / "frames.dcm", 230, NumberOfFrames=3)
+    scan(tmp_path / "cut.dcm", 230, PixelData=b"12")
+    for name, expected in (("headless", "holds no image"), ("frames", "holds 3 frames"), ("cut", "damaged pixels")):
+        line = refused("explain", tmp_path / f"{name}.dcm", "--bundle", "paint", "--out", tmp_path / "out")
+        assert expected in line
+    path = scan(tmp_path / "fine.dcm", 230)
+    line = refused("explain", path, "--bundle", "paint", "--window", "wide", "--out", tmp_path / "out")
+    assert "CENTRE/WIDTH" in line
+    assert not (tmp_path / "out").exists()
