@@ -33,6 +33,7 @@ def define(
     fake: Callable[..., Any],
     save: Callable[..., None] | None = None,
     backward: Callable[..., Any] | None = None,
+    cpu: Callable[..., Any] | None = None,
 ) -> Callable[..., Any]:
     """Register an op, and return the quickest way to call it with all its arguments in order.
 
@@ -42,12 +43,15 @@ def define(
         fake: results of the same shapes, types and strides, without values.
         save: `(ctx, inputs, output)`, keeps what `backward` needs.
         backward: `(ctx, *gradients)` of the results to those of the inputs; without it the op has no gradient.
+        cpu: the CPU's kernel, where Python chooses between native ones and the reference.
     """
     name = schema.partition("(")[0]
     _library.define(schema, tags=TAGS)
     op = getattr(getattr(torch.ops, NAMESPACE), name).default
     _references[name] = reference
     _library.impl(name, _loading(name, op), "CompositeExplicitAutograd")
+    if cpu is not None:
+        _library.impl(name, cpu, KEYS["cpu"])
     register_fake(f"{NAMESPACE}::{name}", fake, lib=_library)
     if backward is not None:
         register_autograd(f"{NAMESPACE}::{name}", backward, setup_context=save, lib=_library)

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from histoxplain._device import cpu_has_fast_bfloat16
+from histoxplain.ops import _native, packed
 from histoxplain.ops._library import compute_type, define, layout
 
 
@@ -40,6 +42,24 @@ def _reference(x: Tensor, w: Tensor, stride: int, padding: int, transposed: bool
     w = w.to(x.dtype)
     y = F.conv_transpose2d(x, w, None, stride, padding, rest) if transposed else F.conv2d(x, w, None, stride, padding)
     return y.contiguous(memory_format=layout(x))
+
+
+def _on_cpu(x: Tensor, w: Tensor, stride: int, padding: int, transposed: bool, rest: Sequence[int]) -> Tensor:
+    """In tiles of two by two (Lavin & Gray, 2016), which takes fewer than half the multiplications, where it pays."""
+    if (stride, padding, *rest) != (1, 1, 0, 0) or not (_tiles_pay(x, w) and _native.load("cpu")):
+        return _reference(x, w, stride, padding, transposed, rest)
+    shape = (len(x), w.shape[1 if transposed else 0], *x.shape[2:])
+    y = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
+    torch.ops.histoxplain.tiled_convolution(x, w, transposed, y)
+    return y
+
+
+def _tiles_pay(x: Tensor, w: Tensor) -> bool:
+    """Whether there are kernels for these shapes, and they are faster than torch's."""
+    fast = x.dtype == torch.float32 or (x.dtype == torch.bfloat16 and cpu_has_fast_bfloat16())
+    whole = w.shape[0] % packed.CHANNELS == 0 and w.shape[1] % packed.CHANNELS == 0 and w.shape[2:] == (3, 3)
+    large = min(w.shape[:2]) >= 32 and len(x) * x.shape[2] * x.shape[3] >= 256
+    return fast and whole and large and layout(x) == torch.channels_last
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -113,4 +133,5 @@ _forward = define(
     _reference,
     _save,
     _gradients,
+    cpu=_on_cpu,
 )

@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from histoxplain.ops import packed, reference_only
 from histoxplain.ops.convolution import convolution
 
 
@@ -53,3 +54,32 @@ def test_only_what_is_asked_for_is_computed(asked, computed, rng):
         torch.autograd.grad(y, {"images": x, "weight": w, "both": (x, w)}[asked], create_graph=True)
     assert calls.names.count("histoxplain::convolution_weight_gradient") == computed
     assert calls.names.count("histoxplain::convolution") == (asked != "weight")
+
+
+@pytest.mark.parametrize(
+    ("n", "into", "out", "side"), [(2, 32, 48, (16, 16)), (3, 64, 32, (9, 23)), (16, 32, 32, (4, 4))]
+)
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 1e-6), (torch.bfloat16, 6e-3)], ids=str)
+def test_tiles_and_their_gradients_are_as_exact_as_their_type(n, into, out, side, transposed, dtype, error, rng):
+    if not packed.load():
+        pytest.skip("no compiler: there are no native kernels")
+    x = torch.randn(n, into, *side, generator=rng).to(dtype, memory_format=torch.channels_last).requires_grad_()
+    w = torch.randn((into, out, 3, 3) if transposed else (out, into, 3, 3), generator=rng).requires_grad_()
+    y = convolution(x, w, padding=1, transposed=transposed)
+    gradients = torch.autograd.grad(y.square().sum(), (x, w))
+    with reference_only():
+        assert not torch.equal(convolution(x, w, padding=1, transposed=transposed), y)
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    x, w = (t.detach().double().requires_grad_() for t in (x, w))
+    exact = (F.conv_transpose2d if transposed else F.conv2d)(x, w, padding=1)
+    expected = exact, *torch.autograd.grad(exact.square().sum(), (x, w))
+    for found, truth in zip((y, *gradients), expected, strict=True):
+        assert (found.double() - truth).square().mean().sqrt() < error * truth.std()
+
+
+def test_references_know_no_tiles(rng):
+    x = torch.randn(2, 32, 16, 16, generator=rng).to(memory_format=torch.channels_last)
+    w = torch.randn(32, 32, 3, 3, generator=rng)
+    with reference_only():
+        assert torch.equal(convolution(x, w, padding=1), F.conv2d(x, w, padding=1))

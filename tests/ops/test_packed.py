@@ -49,8 +49,8 @@ SIZES = [
 ]
 
 
-# Largest errors per deviation of what is computed. float32 rounds sums of thousands of products; bfloat16 rounds weights,
-# products with styles and the result. Tiles round differences of neighbours, tiles of 4 four and eight times of them.
+# Largest errors per deviation of what is computed. float32 rounds sums of thousands of products; bfloat16 rounds
+# weights, products with styles and the result. Tiles round differences of neighbours, those of 4 also multiples.
 ERRORS = {
     (torch.float32, 1, 1): 1e-5,
     (torch.float32, 1, 2): 1e-5,

@@ -18,14 +18,17 @@ inline int64_t filled(int64_t channels) { return (channels + CHANNELS - 1) / CHA
 
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Activations inside their border.
+// Activations inside their border, which may be none.
 template <class T>
 struct Plane {
   T* data;
   int64_t images, height, width, channels;  // without the border
-  int64_t row() const { return (width + 2) * channels; }
-  int64_t image() const { return (height + 2) * row(); }
-  T* at(int64_t n, int64_t y, int64_t x) const { return data + n * image() + (y + 1) * row() + (x + 1) * channels; }
+  int64_t border = 1;
+  int64_t row() const { return (width + 2 * border) * channels; }
+  int64_t image() const { return (height + 2 * border) * row(); }
+  T* at(int64_t n, int64_t y, int64_t x) const {
+    return data + n * image() + (y + border) * row() + (x + border) * channels;
+  }
 };
 
 template <class T>

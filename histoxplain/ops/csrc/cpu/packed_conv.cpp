@@ -98,8 +98,7 @@ Plane<T> wide_plane(const Plane<T>& in, const Weight& shape) {
   return {nullptr, in.images, wide_rows(in, shape) + 5, 2 * in.width + 1, shape.out};
 }
 
-// How kernels are multiplied tap by tap.
-struct Taps3x3 {};
+using Taps3x3 = TapByTap<3>;
 
 // Calls f with the scheme that weights are packed for.
 template <class F>
@@ -204,7 +203,7 @@ struct Factors {
   template <class Sink>
   void tiles(int64_t from, int64_t to, int64_t width, const Sink& sink) const {
     Tiling<S, T> tiling(in, width, from / S::MADE, ceil_div(to, S::MADE));
-    convolve_tiles(in, shape, w, style, tiling, scratch, sink);
+    convolve_tiles(in, shape, w, style, in.channels, tiling, scratch, sink);
   }
 };
 
@@ -320,26 +319,6 @@ void run_rgb(const Tensor& x, const Tensor& weight, const Tensor& styles, const 
   });
 }
 
-// Kernels (O, I, k, k) through `transform`, which turns one into `shape.taps` values, as the inner loops read them.
-template <class T, class Transform>
-void pack(const float* w, int64_t out, int64_t into, int64_t kernel, Weight shape, T* packed,
-          const Transform& transform) {
-  torch::stable::parallel_for(0, shape.blocks(), 1, [&](int64_t begin, int64_t end) {
-    std::vector<float> taps(shape.taps);
-    for (int64_t block = begin; block < end; block++) {
-      int64_t wide = shape.width(block), stride = shape.tap_stride(block);
-      for (int64_t i = 0; i < shape.into * wide; i++) {
-        int64_t c = i / (wide * PAIR<T>) * PAIR<T> + i % PAIR<T>, o = block * BLOCK + i / PAIR<T> % wide;
-        bool inside = o < out && c < into;
-        if (inside) transform(w + (o * into + c) * kernel, taps.data());
-        for (int64_t t = 0; t < shape.taps; t++) {
-          store(packed + shape.start(block) + t * stride + i, splat<floats>(inside ? taps[t] : 0.f), 1);
-        }
-      }
-    }
-  });
-}
-
 void check_plane(const char* name, const Tensor& x) {
   STD_TORCH_CHECK(x.dim() == 4 && x.is_contiguous() && x.size(3) % CHANNELS == 0, "`", name,
                   "` must be contiguous (N, H + 2, W + 2, C) with C in multiples of 16");
@@ -358,22 +337,13 @@ Tensor pack_weight(Tensor weight, bool bfloat, int64_t taps, bool up) {
   Weight shape{filled(out), filled(into), taps};
   Tensor packed = torch::stable::new_empty(w, {shape.out, shape.into, shape.taps},
                                            bfloat ? ScalarType::BFloat16 : ScalarType::Float);
-  int64_t kernel = w.size(2) * w.size(3);
-  auto run = [&](const auto& transform) {
-    by_precision(packed, [&](auto kind) {
-      pack(read<float>(w), out, into, kernel, shape, write<decltype(kind)>(packed), transform);
-    });
-  };
-  auto unchanged = [&](const float* from, float* to) { std::copy(from, from + kernel, to); };
-  if (kernel == 1 && taps == 1) {
-    run(unchanged);
-    return packed;
-  }
-  STD_TORCH_CHECK(kernel == 9, "`weight` must be (O, I, 3, 3) or (O, I, 1, 1)");
-  by_scheme(shape, up, [&](auto scheme) {
-    using S = decltype(scheme);
-    if constexpr (std::is_same_v<S, Taps3x3>) run(unchanged);
-    else run(transform_kernel<S>);
+  int64_t area = w.size(2) * w.size(3);
+  STD_TORCH_CHECK(area == 9 || area == 1, "`weight` must be (O, I, 3, 3) or (O, I, 1, 1)");
+  Kernels kernels{read<float>(w), out, into, into * area, area};
+  by_precision(packed, [&](auto kind) {
+    using T = decltype(kind);
+    if (area == 1) return pack<TapByTap<1>, 1>(kernels, shape, write<T>(packed));
+    by_scheme(shape, up, [&](auto scheme) { pack<decltype(scheme), 3>(kernels, shape, write<T>(packed)); });
   });
   return packed;
 }

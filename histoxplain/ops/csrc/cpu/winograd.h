@@ -84,6 +84,17 @@ struct Doubling {
   }
 };
 
+// Kernels as they are, multiplied tap by tap.
+template <int SIDE>
+struct TapByTap {
+  static constexpr int KERNELS = SIDE;
+
+  template <class V>
+  static std::array<V, SIDE> weights(const std::array<V, SIDE>& w) {
+    return w;
+  }
+};
+
 // MADE x MADE neighbouring values of the result, for LANE channels of one image.
 template <class S>
 struct Patch {
@@ -124,8 +135,9 @@ struct Tiling {
   int64_t start(int64_t band) const { return band * tiles() / bands; }
   int64_t term_stride() const { return most * channels + 2 * CHANNELS; }  // no power of two, which caches dislike
   int64_t terms() const { return S::TERMS * S::TERMS * term_stride(); }
+  int64_t edge() const { return S::READS * S::READS * channels; }
   int64_t sums() const { return S::PRODUCTS * S::PRODUCTS * (most + 1) * BLOCK; }
-  int64_t room() const { return threads * (terms() + sums() * (int64_t)(sizeof(float) / sizeof(T)) + 128); }
+  int64_t room() const { return threads * (terms() + edge() + sums() * (int64_t)(sizeof(float) / sizeof(T)) + 192); }
 
   // f(i, image, row, column) of tiles `first` to `first + count`
   template <class F>
@@ -139,21 +151,31 @@ struct Tiling {
   }
 };
 
-// The transformed tile at (y, x) of tiles, of all channels times their style.
+// The transformed tile at (y, x) of tiles, of all channels times their style. `edge` has room for a tile.
 template <class S, class T>
-void transform(const Plane<T>& in, int64_t n, int64_t y, int64_t x, const float* style, T* to, int64_t stride) {
-  std::array<const T*, S::READS> rows;
-  std::array<int64_t, S::READS> columns;
-  for (int i = 0; i < S::READS; i++) {  // what lies beyond the border is like the border
-    rows[i] = in.at(n, std::min(y * S::STEP + i - 1, in.height), -1);
-    columns[i] = std::min(x * S::STEP + i, in.width + 1) * in.channels;
+void transform(const Plane<T>& in, int64_t n, int64_t y, int64_t x, const float* style, T* edge, T* to,
+               int64_t stride) {
+  int64_t top = y * S::STEP - 1, left = x * S::STEP - 1, row = in.row();
+  const T* from = in.at(n, top, left);
+  auto within = [&](int64_t at, int64_t length) { return at >= -in.border && at < length + in.border; };
+  bool whole = within(top, in.height) && within(top + S::READS - 1, in.height) && within(left, in.width) &&
+               within(left + S::READS - 1, in.width);
+  if (!whole) {  // a copy, with zeros beyond
+    row = S::READS * in.channels;
+    for (int64_t i = 0; i < S::READS * S::READS; i++) {
+      int64_t v = top + i / S::READS, u = left + i % S::READS;
+      T* pixel = edge + i * in.channels;
+      if (within(v, in.height) && within(u, in.width)) std::copy_n(in.at(n, v, u), in.channels, pixel);
+      else std::fill_n(pixel, in.channels, T{});
+    }
+    from = edge;
   }
   for (int64_t c = 0; c < in.channels; c += LANE) {
     floats scale = load(style + c);
     std::array<std::array<floats, S::READS>, S::TERMS> half;
     each<S::READS>([&](auto j) {
       std::array<floats, S::READS> column;
-      each<S::READS>([&](auto i) { column[i] = load(rows[i] + columns[j] + c) * scale; });
+      each<S::READS>([&](auto i) { column[i] = load(from + i * row + j * in.channels + c) * scale; });
       auto terms = S::input(column);
       each<S::TERMS>([&](auto i) { half[i][j] = terms[i]; });
     });
@@ -179,20 +201,21 @@ inline auto untransform(const float* sums, int64_t stride) {
   return made;
 }
 
-// Calls emit(patch) for every tile and vector of channels of `tiling`. Activations are multiplied by `styles` (N, C);
-// `weights` went through `transform_kernel`.
+// Calls emit(patch) for every tile and vector of channels of `tiling`. Activations are multiplied by `styles` (N or 1, C);
+// `weights` are packed for S.
 template <class S, class T, class Emit>
 void convolve_tiles(const Plane<T>& in, const Weight& shape, const T* weights, const float* styles,
-                    const Tiling<S, T>& tiling, T* room, const Emit& emit) {
+                    int64_t styles_image, const Tiling<S, T>& tiling, T* room, const Emit& emit) {
   int64_t stride = tiling.term_stride(), share = tiling.room() / tiling.threads, bands = tiling.bands / tiling.threads;
   torch::stable::parallel_for(0, tiling.threads, 1, [&](int64_t begin, int64_t end) {
     const Emit sink = emit;  // where no store can change it
     for (int64_t band = begin * bands; band < end * bands; band++) {
       T* terms = room + band / bands * share / 64 * 64;
-      float* sums = reinterpret_cast<float*>(terms + ceil_div(tiling.terms(), 64) * 64);
+      T* edge = terms + ceil_div(tiling.terms(), 64) * 64;
+      float* sums = reinterpret_cast<float*>(edge + ceil_div(tiling.edge(), 64) * 64);
       int64_t first = tiling.start(band), count = tiling.start(band + 1) - first, strips = ceil_div(count, PIXELS);
       tiling.visit(first, count, [&](int64_t i, int64_t n, int64_t y, int64_t x) {
-        transform<S>(in, n, y, x, styles + n * in.channels, terms + i * in.channels, stride);
+        transform<S>(in, n, y, x, styles + n * styles_image, edge, terms + i * in.channels, stride);
       });
       for (int64_t block = 0; block < shape.blocks(); block++) {
         int64_t wide = shape.width(block), sums_stride = (count | 1) * wide;
@@ -218,18 +241,61 @@ void convolve_tiles(const Plane<T>& in, const Weight& shape, const T* weights, c
   });
 }
 
-// A kernel of 3x3 to its KERNELS x KERNELS factors.
-template <class S>
-void transform_kernel(const float* w, float* to) {
-  std::array<std::array<double, 3>, S::KERNELS> half;
-  for (int j = 0; j < 3; j++) {
-    auto column = S::weights(std::array<double, 3>{w[j], w[3 + j], w[6 + j]});
-    for (int i = 0; i < S::KERNELS; i++) half[i][j] = column[i];
+// Where kernels lie: (O, I, k, k) or any transpose of it.
+struct Kernels {
+  const float* data;
+  int64_t out, into, out_stride, into_stride;
+  bool flip = false;  // turned by half a circle
+};
+
+// Two vectors, or one, as they lie side by side in a packed weight.
+template <class T>
+inline void store_side_by_side(T* p, const std::array<floats, PAIR<T>>& v) {
+  if constexpr (PAIR<T> == 1) {
+    store(p, v[0]);
+  } else {
+    std::array<halfwords, 2> bits;
+    for (int i = 0; i < 2; i++) store(reinterpret_cast<T*>(&bits[i]), v[i]);
+    words both = __builtin_convertvector(bits[0], words) | __builtin_convertvector(bits[1], words) << 16;
+    std::memcpy(p, &both, sizeof both);
   }
-  for (int i = 0; i < S::KERNELS; i++) {
-    auto row = S::weights(half[i]);
-    for (int j = 0; j < S::KERNELS; j++) to[i * S::KERNELS + j] = row[j];
-  }
+}
+
+// Kernels of SIDE x SIDE to the KERNELS x KERNELS factors that scheme S multiplies, as the inner loop reads them.
+template <class S, int SIDE, class T>
+void pack(const Kernels& w, const Weight& shape, T* packed) {
+  constexpr int FACTORS = S::KERNELS, AREA = SIDE * SIDE;
+  torch::stable::parallel_for(0, shape.blocks() * (shape.into / PAIR<T>), 64, [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; task++) {
+      int64_t block = task / (shape.into / PAIR<T>), c = task % (shape.into / PAIR<T>) * PAIR<T>;
+      int64_t wide = shape.width(block), stride = shape.tap_stride(block);
+      for (int64_t first = 0; first < wide; first += LANE) {
+        std::array<std::array<floats, PAIR<T>>, FACTORS * FACTORS> factors;
+        for (int64_t pair = 0; pair < PAIR<T>; pair++) {
+          alignas(64) float taps[AREA][LANE] = {};
+          for (int64_t i = 0; i < LANE; i++) {
+            int64_t o = block * BLOCK + first + i;
+            if (o >= w.out || c + pair >= w.into) continue;
+            const float* kernel = w.data + o * w.out_stride + (c + pair) * w.into_stride;
+            for (int k = 0; k < AREA; k++) taps[k][i] = kernel[w.flip ? AREA - 1 - k : k];
+          }
+          std::array<std::array<floats, SIDE>, FACTORS> half;
+          each<SIDE>([&](auto j) {
+            std::array<floats, SIDE> column;
+            each<SIDE>([&](auto i) { column[i] = load(taps[i * SIDE + j]); });
+            auto found = S::weights(column);
+            each<FACTORS>([&](auto i) { half[i][j] = found[i]; });
+          });
+          each<FACTORS>([&](auto i) {
+            auto found = S::weights(half[i]);
+            each<FACTORS>([&](auto j) { factors[i * FACTORS + j][pair] = found[j]; });
+          });
+        }
+        T* to = packed + shape.start(block) + c * wide + first * PAIR<T>;
+        for (int k = 0; k < FACTORS * FACTORS; k++) store_side_by_side(to + k * stride, factors[k]);
+      }
+    }
+  });
 }
 
 }  // namespace histoxplain

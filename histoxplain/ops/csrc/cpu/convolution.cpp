@@ -1,0 +1,60 @@
+// 3x3 convolutions for training by multiplying transformed tiles: images lie as (N, H, W, C), weights change every step.
+#include "winograd.h"
+
+namespace histoxplain {
+namespace {
+
+// Rounds what is convolved, into the result.
+template <class T>
+struct Rounded {
+  Plane<T> to;
+
+  template <class S>
+  void operator()(const Patch<S>& patch) const {
+    T* p = to.at(patch.n, patch.y, patch.x) + patch.channel;
+    patch.visit(to.height, to.width, [&](int64_t i, int64_t j, floats value) {
+      store(p + i * to.row() + j * to.channels, value);
+    });
+  }
+};
+
+template <class T>
+Plane<T> unbordered(const Tensor& x) {
+  return {write<T>(x), x.size(0), x.size(2), x.size(3), x.size(1), 0};
+}
+
+template <class T>
+void run(const Tensor& x, const Kernels& kernels, const Tensor& y) {
+  Plane<T> in = unbordered<T>(x), to = unbordered<T>(y);
+  Weight shape{kernels.out, kernels.into, Twos::KERNELS * Twos::KERNELS};
+  Tiling<Twos, T> tiling(in, to.width, 0, ceil_div(to.height, Twos::MADE));
+  Tensor memory = torch::stable::new_empty(x, {ceil_div(shape.numel(), 64) * 64 + tiling.room()});
+  T *weights = write<T>(memory), *scratch = weights + ceil_div(shape.numel(), 64) * 64;
+  pack<Twos, 3>(kernels, shape, weights);
+  std::vector<float> ones(in.channels, 1);
+  convolve_tiles(in, shape, weights, ones.data(), 0, tiling, scratch, Rounded<T>{to});
+}
+
+// x (N, C, H, W) to y of its size; see `convolution`.
+void tiled_convolution(Tensor x, Tensor weight, bool transposed, Tensor y) {
+  STD_TORCH_CHECK(is_channels_last(x) && is_channels_last(y) && x.scalar_type() == y.scalar_type() &&
+                      x.size(1) % CHANNELS == 0 && y.size(1) % CHANNELS == 0,
+                  "`x` and `y` must be channels last, of one type, with channels in multiples of 16");
+  Tensor w = torch::stable::contiguous(torch::stable::to(weight, ScalarType::Float));
+  int64_t out = y.size(1), into = x.size(1), other = w.size(1) * 9;
+  STD_TORCH_CHECK(w.numel() == out * into * 9 && w.size(0) == (transposed ? into : out), "`weight` has the wrong shape");
+  Kernels kernels{read<float>(w), out, into, transposed ? 9 : other, transposed ? other : 9, transposed};
+  if (x.scalar_type() == ScalarType::BFloat16) return run<bfloat16>(x, kernels, y);
+  STD_TORCH_CHECK(x.scalar_type() == ScalarType::Float, "`x` must be float32 or bfloat16");
+  run<float>(x, kernels, y);
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_FRAGMENT(histoxplain, m) {
+  m.def("tiled_convolution(Tensor x, Tensor weight, bool transposed, Tensor(a!) y) -> ()");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(histoxplain, CPU, m) { m.impl("tiled_convolution", TORCH_BOX(&tiled_convolution)); }
+
+}  // namespace histoxplain
