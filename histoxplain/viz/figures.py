@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SMALL = 8
 """Font size of captions, in points."""
+NARROWEST = 4.8
+"""Inches that the legend of a film strip's curve needs."""
 
 
 def _pixels(x: Tensor) -> np.ndarray:
@@ -96,7 +98,7 @@ def film_strip(film: Film, side: float = 1.2) -> Figure:
         film: from `hx.explain.film_of`, `film_between` or `interpolate_classes`.
         side: of each frame, in inches.
     """
-    figure = Figure(figsize=(side * len(film), side + 1.9), layout="constrained")
+    figure = Figure(figsize=(max(side * len(film), NARROWEST), side + 1.9), layout="constrained")
     top, below = figure.subfigures(2, 1, height_ratios=[side + 0.25, 1.65])
     for axes, frame, alpha in zip(top.subplots(1, len(film), squeeze=False)[0], film.frames, film.alphas):
         _picture(axes, frame, f"{float(alpha):.0%}")

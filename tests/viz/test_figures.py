@@ -1,5 +1,6 @@
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from histoxplain._checks import InputError
 from histoxplain.explain import Film
@@ -49,6 +50,14 @@ def test_film_has_frames_and_a_curve_a_class():
     (curves,) = [axes for sub in figure.subfigs for axes in sub.axes if axes.lines]
     assert len(frames) == 3
     assert [line.get_ydata().tolist() for line in curves.lines] == [[1, 0.5, 0], [0, 0.5, 1]]
+
+
+def test_the_shortest_film_has_room_for_its_curve(recwarn):
+    p = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    names = ("adenocarcinoma", "benign", "squamous")
+    figure = film_strip(Film(torch.zeros(2, 3, 8, 8), torch.tensor([0.0, 1.0]), p, names, 0, 1))
+    FigureCanvasAgg(figure).draw()
+    assert [str(one.message) for one in recwarn if "constrained_layout" in str(one.message)] == []
 
 
 def test_grid_leaves_no_empty_frames():
