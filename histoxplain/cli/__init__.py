@@ -33,6 +33,7 @@ VERBS = {
     "project": ("histoxplain.cli.project", "find the latent of an image"),
     "predict": ("histoxplain.cli.predict", "classify images into a CSV file"),
     "explain": ("histoxplain.cli.explain", "show what would change the classifier's mind about images"),
+    "attribute": ("histoxplain.cli.attribute", "show which parts of images speak for a class"),
     "evaluate": ("histoxplain.cli.evaluate", "measure an explanation method on real images"),
     "compare": ("histoxplain.cli.compare", "put evaluations of several methods side by side"),
     "measure": ("histoxplain.cli.measure", "measure how real and how right a bundle's samples are"),

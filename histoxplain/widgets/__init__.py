@@ -3,6 +3,7 @@
 from histoxplain._lazy import attach
 
 _names = {
+    "attribution_viewer": ["AttributionViewer"],
     "counterfactual_session": ["CounterfactualSession", "Specimen", "generated", "opened"],
     "counterfactual_viewer": ["CounterfactualViewer"],
     "explore_session": ["ExploreSession", "Place", "Sight"],

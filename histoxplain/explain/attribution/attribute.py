@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from histoxplain._checks import check, check_at_least, check_one_of
 from histoxplain.data import Case, read_image, to_unit
 from histoxplain.explain.attribution.layers import choose_layers
-from histoxplain.explain.attribution.methods import ATTRIBUTIONS, Method, Task
+from histoxplain.explain.attribution.methods import ATTRIBUTIONS, Method
 from histoxplain.explain.attribution.record import Attribution
 from histoxplain.explain.attribution.scores import SCORES, Scores, baseline_of, opinions, seeded
+from histoxplain.explain.attribution.task import Task
 from histoxplain.explain.explainer import class_index, evaluating
 from histoxplain.explain.images import image_for, pixels_of
 
@@ -165,7 +166,7 @@ class _Plan:
         self, x: list[Tensor], target: Any, names: list[str], class_names: Any, settings: dict[str, Any]
     ) -> list[Attribution]:
         """The records of images, in order."""
-        device = _device(self.classifier)
+        device = device_of(self.classifier)
         found: list[Attribution] = []
         for places in _alike(x, self.batch_size if self.way.together else 1):
             batch = torch.stack([x[i] for i in places]).to(device)
@@ -251,6 +252,7 @@ def names_of(classifier: Any, given: Sequence[str] | None, count: int) -> tuple[
     return names
 
 
-def _device(classifier: Any) -> torch.device:
+def device_of(classifier: Any) -> torch.device:
+    """Where a classifier computes; a callable without weights: on the CPU."""
     tensors = [*classifier.parameters(), *classifier.buffers()] if isinstance(classifier, nn.Module) else []
     return tensors[0].device if tensors else torch.device("cpu")

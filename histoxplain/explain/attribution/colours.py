@@ -16,16 +16,27 @@ OPAQUE = 0.8
 _MIDDLE = 128
 
 
-def map_limit(map: Tensor) -> float:
-    """The value at which the colours saturate: the 99.5th percentile of its size, or its largest if that is 0.
+def map_limits(map: Tensor, signed: bool = True) -> tuple[float, float]:
+    """The values at which the colours begin and end.
+
+    Args:
+        map: `(H, W)`.
+        signed: whether values below 0 mean something: then 0 is in the middle, and the ends are the 99.5th percentile
+            of the values' size. Else the ends are the smallest value and the 99.5th percentile.
 
     Example:
-        >>> map_limit(torch.tensor([[0.0, 2.0]])), map_limit(torch.zeros(1, 1))
-        (1.99..., 1.0)
+        >>> map_limits(torch.tensor([[0.0, -2.0]])), map_limits(torch.tensor([[3.0, 3.0]]), signed=False)
+        ((-1.99..., 1.99...), (3.0, 3.0))
     """
-    size = map.detach().abs().float().flatten()
-    limit = float(torch.quantile(size[:: max(1, size.numel() // 1_000_000)], 0.995)) or float(size.max())
-    return limit or 1.0
+    values = map.detach().float().flatten().cpu()
+    if not signed:
+        return float(values.min()), _quantile(values) or float(values.max())
+    limit = _quantile(values.abs()) or float(values.abs().max()) or 1.0
+    return -limit, limit
+
+
+def _quantile(values: Tensor) -> float:
+    return float(torch.quantile(values[:: max(1, values.numel() // 1_000_000)], 0.995))
 
 
 def colour_table(signed: bool, steps: int = 257) -> np.ndarray:
@@ -42,12 +53,12 @@ def bar_table(signed: bool, steps: int = 257) -> np.ndarray:
     return _blend(np.full((1, steps), _MIDDLE), v, signed)[0]
 
 
-def paint_map(map: Tensor, limit: float | None = None, signed: bool = True) -> np.ndarray:
+def paint_map(map: Tensor, limits: tuple[float, float] | None = None, signed: bool = True) -> np.ndarray:
     """Colour a map.
 
     Args:
         map: `(H, W)`.
-        limit: the value at which the colours saturate; by default `map_limit(map)`.
+        limits: the values at which the colours begin and end; by default `map_limits(map, signed)`.
         signed: whether values below 0 mean something.
 
     Returns:
@@ -57,16 +68,16 @@ def paint_map(map: Tensor, limit: float | None = None, signed: bool = True) -> n
         >>> paint_map(torch.zeros(1, 1)).tolist()
         [[[185, 185, 185]]]
     """
-    return _colours(_scaled(map, limit, signed), signed)
+    return _colours(_scaled(map, limits, signed), signed)
 
 
-def overlay(x: Tensor, map: Tensor, limit: float | None = None, signed: bool = True) -> np.ndarray:
+def overlay(x: Tensor, map: Tensor, limits: tuple[float, float] | None = None, signed: bool = True) -> np.ndarray:
     """A map over its image in grey; where the map says nothing, the image is seen as it is.
 
     Args:
         x: the image, `(C, H, W)` in `[-1, 1]`.
         map: `(H, W)`.
-        limit: as in `paint_map`.
+        limits: as in `paint_map`.
         signed: as in `paint_map`.
 
     Returns:
@@ -78,12 +89,14 @@ def overlay(x: Tensor, map: Tensor, limit: float | None = None, signed: bool = T
     """
     u8 = to_uint8(x.detach().cpu()).double()
     grey = u8[0] if len(u8) != 3 else torch.einsum("c,chw->hw", torch.tensor(LUMA).double(), u8)
-    return _blend(grey.numpy(), _scaled(map, limit, signed), signed)
+    return _blend(grey.numpy(), _scaled(map, limits, signed), signed)
 
 
-def _scaled(map: Tensor, limit: float | None, signed: bool) -> Tensor:
-    limit = map_limit(map) if limit is None else limit
-    return (map.detach().cpu().double() / limit).clamp(-1 if signed else 0, 1)
+def _scaled(map: Tensor, limits: tuple[float, float] | None, signed: bool) -> Tensor:
+    """From 0 to 1, or -1 to 1 with a sign."""
+    low, high = map_limits(map, signed) if limits is None else limits
+    share = (map.detach().cpu().double() - low) / ((high - low) or 1.0)
+    return (share * 2 - 1).clamp(-1, 1) if signed else share.clamp(0, 1)
 
 
 def _colours(v: Tensor, signed: bool) -> np.ndarray:

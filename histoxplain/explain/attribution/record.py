@@ -21,6 +21,7 @@ from torch import Tensor
 from histoxplain._checks import InputError, check, check_exists
 from histoxplain.data import to_uint8
 from histoxplain.explain.attribution import colours
+from histoxplain.explain.attribution.scores import baseline_of
 
 JSON, ARRAYS = "attribution.json", "arrays.safetensors"
 
@@ -71,13 +72,13 @@ class Attribution:
         return float(self.probabilities[self.target_class])
 
     @property
-    def limit(self) -> float:
-        """The value at which the colours of its pictures saturate."""
-        return colours.map_limit(self.map)
+    def limits(self) -> tuple[float, float]:
+        """The values at which the colours of its pictures begin and end."""
+        return colours.map_limits(self.map, self.signed)
 
-    def overlay(self, limit: float | None = None) -> np.ndarray:
+    def overlay(self, limits: tuple[float, float] | None = None) -> np.ndarray:
         """The map over the image in grey, `(H, W, 3)` uint8; see `paint_map` for the colours."""
-        return colours.overlay(self.original, self.map, self.limit if limit is None else limit, self.signed)
+        return colours.overlay(self.original, self.map, limits or self.limits, self.signed)
 
     def above(self, share: float) -> Tensor:
         """The pixels that speak most for the class, `(H, W)` bool.
@@ -90,6 +91,10 @@ class Attribution:
             return torch.zeros_like(self.map, dtype=torch.bool)
         least = self.map.flatten().topk(count).values[-1]
         return (self.map >= least) & (self.map > 0)
+
+    def kept(self, share: float) -> Tensor:
+        """The image with only the pixels of `above(share)`, `(C, H, W)`; of the rest an 8 x 8 impression is left."""
+        return torch.where(self.above(share), self.original, baseline_of(self.original[None], "blur")[0])
 
     def __repr__(self) -> str:
         return f"Attribution({self.case_id!r}, {self.method}, {self.target_name} {self.probability:.0%})"
@@ -133,7 +138,7 @@ class Attribution:
 
     def _write(self, folder: Path) -> None:
         _picture(self.original).save(folder / "original.png")
-        Image.fromarray(colours.paint_map(self.map, self.limit, self.signed)).save(folder / "map.png")
+        Image.fromarray(colours.paint_map(self.map, self.limits, self.signed)).save(folder / "map.png")
         Image.fromarray(self.overlay()).save(folder / "overlay.png")
         arrays = {name: getattr(self, name) for name in ("original", "map", "probabilities")}
         save_file({name: value.detach().cpu().contiguous() for name, value in arrays.items()}, folder / ARRAYS)

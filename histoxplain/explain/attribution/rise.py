@@ -36,7 +36,7 @@ def random_masks(count: int, height: int, width: int, *, grid: int = 8, p: float
     down, right = (torch.randint(0, side, (count,), generator=rng) for side in cell)
     rows = down[:, None] + torch.arange(height)
     columns = right[:, None] + torch.arange(width)
-    return large[torch.arange(count)[:, None, None], 0, rows[:, :, None], columns[:, None, :]][:, None]
+    return large.clamp(0, 1)[torch.arange(count)[:, None, None], 0, rows[:, :, None], columns[:, None, :]][:, None]
 
 
 @torch.no_grad()
