@@ -27,8 +27,10 @@ Start: TypeAlias = "tuple[Tensor, Tensor | None]"
 SCALES = (1, 2, 4, 8)
 STEPS, DETAIL_STEPS = 60, 30
 """Gradient steps in W+, and then for the detail, without an encoder."""
-REFINED = 8
-"""Gradient steps for both from where an encoder that gives detail begins."""
+RATE = 0.1
+"""Their size at first, in standard deviations."""
+REFINED, REFINED_RATE = 8, 0.03
+"""Gradient steps, and their size, for both from where an encoder that gives detail begins."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +93,7 @@ def invert(
     *,
     steps: int | None = None,
     detail_steps: int | None = None,
-    lr: float = 0.1,
+    lr: float | None = None,
     weights: Weights | None = None,
     seed: int = 0,
     progress: bool = False,
@@ -113,7 +115,7 @@ def invert(
             is 8 with an encoder that gives detail and 60 without.
         detail_steps: gradient steps for the detail alone; None is 0 with an encoder that gives it and 30 without. 0
             without such an encoder stays within W+.
-        lr: step size, in standard deviations of W.
+        lr: step size, in standard deviations of W; None is 0.03 with an encoder that gives detail and 0.1 without.
         weights: of the parts of the loss.
         seed: fixes the gallery.
         progress: show a progress bar.
@@ -127,11 +129,12 @@ def invert(
     check(tuple(images.shape[-2:]) == (side, side), "images", f"be {side} x {side}", tuple(images.shape))
     E = encoder_of(bundle)
     whole = E is not None and gives_detail(E, G)
+    lr = (REFINED_RATE if whole else RATE) if lr is None else lr
     steps = (REFINED if whole else STEPS) if steps is None else steps
     detail_steps = (0 if whole else DETAIL_STEPS) if detail_steps is None else detail_steps
     check_at_least("steps", steps, 1 if E is None else 0)
     images = images.to(device_of(G))
-    with evaluating(G, classifier):
+    with evaluating(G, classifier, *([] if E is None else [E])):
         task = _Inverter(bundle, latent_space(bundle, seed=seed), images, labels, weights or Weights())
         total = steps + (detail_steps if detail_site(G) is not None else 0)
         with tqdm(total=total, desc="inverting", unit="step", disable=not progress, leave=False) as bar:

@@ -16,6 +16,7 @@ from histoxplain._device import resolve_device
 from histoxplain._malloc import keep_freed_memory
 from histoxplain.models.classifier import Classifier, load_classifier
 from histoxplain.models.cyclegan import Translator, load_translator
+from histoxplain.models.detail_encoder import DetailEncoder
 from histoxplain.models.encoder import Encoder, load_encoder
 from histoxplain.models.reference import Reference, load_reference
 from histoxplain.models.stylegan2 import Generator, load_generator
@@ -34,8 +35,8 @@ class Bundle:
     classifier: Classifier
     oracle: Classifier | None
     """An independent classifier that no search computes with: it tells explanations from adversarial patterns."""
-    encoder: Encoder | None
-    """Finds the latent of an image at once, where one was trained beside the generator."""
+    encoder: Encoder | DetailEncoder | None
+    """Finds the latent of an image at once, where one was trained for or beside the generator; see `encode`."""
     class_names: tuple[str, ...]
     resolution: int
     card: str
@@ -96,6 +97,8 @@ def load_bundle(name: str | Path, device: str = "auto", precision: str = "auto")
     for role, network in (("generator", generator), ("translator", translator)):
         if network is not None:
             _check_fits(path, role, network, classifier)
+    if encoder is not None and generator is not None:
+        _check_encoder(path, generator, encoder)
     card = path / "README.md"
     return Bundle(
         name=info["name"],
@@ -186,3 +189,10 @@ def _check_fits(path: Path, role: str, network: Generator | Translator, classifi
     fits = not names or tuple(names) == tuple(classifier.class_names)
     got = f"{', '.join(names)} and {', '.join(classifier.class_names)} in {path}"
     check(fits, "bundle", f"hold a {role} and a classifier of the same classes", got)
+
+
+def _check_encoder(path: Path, generator: Generator, encoder: Encoder | DetailEncoder) -> None:
+    shapes = [(x.img_resolution, x.img_channels, x.num_ws, x.w_dim) for x in (generator, encoder)]
+    got = f"{shapes[0]} and {shapes[1]} in {path}"
+    rule = "hold a generator and an encoder of equal resolution, channels, num_ws and w_dim"
+    check(shapes[0] == shapes[1], "bundle", rule, got)

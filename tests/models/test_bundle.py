@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,12 +9,15 @@ from histoxplain import InputError
 from histoxplain.models import (
     Classifier,
     ClassifierConfig,
+    DetailEncoder,
     Generator,
     GeneratorConfig,
     save_classifier,
+    save_encoder,
     save_generator,
     write_bundle,
 )
+from histoxplain.models.detail_encoder import config_for
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +57,22 @@ def test_damaged_description(folder, tmp_path, content):
     (tmp_path / "bundle.json").write_text(content)
     with pytest.raises(InputError, match=r"bundle\.json"):
         hx.load_bundle(tmp_path)
+
+
+def test_an_encoder_comes_along_if_it_fits(folder, tmp_path):
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    role = {"generator": "generator.safetensors", "classifier": "classifier.safetensors"}
+    shape = config_for(hx.load_bundle(folder, device="cpu").generator, width=4, depth=1)
+    for num_ws, fits in ((6, True), (8, False)):
+        save_encoder(tmp_path / "e.safetensors", DetailEncoder(replace(shape, num_ws=num_ws)))
+        write_bundle(tmp_path, "toy", role | {"encoder": "e.safetensors"})
+        if fits:
+            bundle = hx.load_bundle(tmp_path, device="cpu")
+            assert bundle.encoder(torch.zeros(1, 3, 16, 16)).shape == (1, 6, 8)
+        else:
+            with pytest.raises(InputError, match="encoder of equal resolution, channels, num_ws and w_dim"):
+                hx.load_bundle(tmp_path, device="cpu")
 
 
 def test_truncated_generator(folder, tmp_path):
