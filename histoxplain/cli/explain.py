@@ -16,6 +16,7 @@ from tyro.conf import Positional, arg
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from histoxplain.data.window import Window
     from histoxplain.explain import Explanation, Generated
     from histoxplain.models import Bundle
 
@@ -51,6 +52,10 @@ class Command:
     """Probability that a saved counterfactual must reach to count as valid."""
     fit: bool = False
     """Crop, resize and convert images of another size or kind instead of refusing them."""
+    window: str | None = None
+    """Of DICOM: the number of the file's window, from 1, or CENTRE/WIDTH (--window=-600/1500); by default the first."""
+    dicom: bool = False
+    """Also write each counterfactual as DICOM secondary capture, which says in pixels and tags that it is synthetic."""
     film: int = 7
     """Frames of the film strip in the report; 0 leaves it out."""
     seed: int = 0
@@ -61,23 +66,30 @@ class Command:
     def __call__(self) -> None:
         """Explain, write the report, and say where it is."""
         from histoxplain._checks import check, check_at_least
+        from histoxplain._optional import require
         from histoxplain._ranks import join, rank
+        from histoxplain.data.window import parse_window
         from histoxplain.explain import make_explainer
         from histoxplain.models import load_bundle
 
         join()
         check_at_least("count", self.count, 1)
         check_at_least("generated", self.generated, 0)
+        window = parse_window(self.window)
+        if self.dicom:
+            require("pydicom", extra="dicom")  # before the work, not after it
         files = image_files(self.images)
         check(bool(files) or self.generated > 0, "IMAGE", "name at least one image", "none", "or give --generated 1")
         check(not self.out.is_file(), "out", "be a folder", f"the file {self.out}", "choose another name")
         bundle = load_bundle(self.bundle)
         explainer = make_explainer(self.method, bundle, **self.options())
-        jobs = [*real_jobs(explainer, files, self.target), *generated_jobs(explainer, self)]
+        jobs = [*real_jobs(explainer, files, self.target, window), *generated_jobs(explainer, self)]
         done = run(explainer, jobs, self)
         if rank() > 0:
             return
         report = report_of(bundle, done, self)
+        if self.dicom:
+            write_dicoms(done, jobs, self.out)
         for line in trust_of(done):
             print(line)
         print(
@@ -118,6 +130,8 @@ class Job:
     """A real image, `(C, R, R)`."""
     sample: tuple[Tensor, Tensor] | None = None
     """Latents and noise of a generated one."""
+    pixel_spacing: tuple[float, float] | None = None
+    """Distance of rows and of columns in mm, where its file says it."""
 
     def fingerprint(self, settings: Sequence[Any]) -> str:
         """What the result depends on, as a short text; equal only for equal jobs."""
@@ -168,19 +182,50 @@ def names_of(files: Sequence[Path]) -> list[str]:
     return names
 
 
-def real_jobs(explainer: Any, files: Sequence[Path], target: str | None) -> list[Job]:
-    """Read and classify every image before anything is written, so that a wrong one stops the run early."""
+def real_jobs(explainer: Any, files: Sequence[Path], target: str | None, window: Window = None) -> list[Job]:
+    """Read and classify every image before anything is written, so that a wrong one stops the run early.
+
+    DICOM files that name no window are told on stderr.
+    """
     import torch
 
     from histoxplain.explain import evaluating, image_of
 
     if not files:
         return []
-    x = torch.stack([image_of(file, explainer.bundle, fit=explainer.fit) for file in files])
+    x = torch.stack([image_of(file, explainer.bundle, fit=explainer.fit, window=window) for file in files])
     with evaluating(explainer.bundle.classifier):
         before = explainer.probabilities(x)
     targets = explainer.targets(before, target, [str(file) for file in files]).tolist()
-    return [Job(name, t, image) for name, t, image in zip(names_of(files), targets, x)]
+    spacings = [about_scan(file, x.shape[-1], window) for file in files]
+    rows = zip(names_of(files), targets, x, spacings)
+    return [Job(name, t, image, pixel_spacing=spacing) for name, t, image, spacing in rows]
+
+
+def about_scan(file: Path, resolution: int, window: Window) -> tuple[float, float] | None:
+    """Pixel spacing of a DICOM file once it is a square of `resolution`; says on stderr if it names no window."""
+    import sys
+
+    from histoxplain.data.dicom import SPACING, WINDOW, holds_dicom
+    from histoxplain.data.transforms import open_picture
+    from histoxplain.data.window import NO_WINDOW
+
+    if not holds_dicom(file):
+        return None
+    picture = open_picture(file, window=window)
+    if picture.info[WINDOW] == NO_WINDOW:
+        print(f"histoxplain: {file}: window: {NO_WINDOW}; --window CENTRE/WIDTH sets one", file=sys.stderr)
+    factor = min(picture.size) / resolution
+    spacing = picture.info.get(SPACING)
+    return None if spacing is None else (spacing[0] * factor, spacing[1] * factor)
+
+
+def write_dicoms(done: Sequence[Explanation], jobs: Sequence[Job], out: Path) -> None:
+    """Write counterfactuals as DICOM beside their PNGs."""
+    from histoxplain.explain import write_dicom
+
+    for explanation, job in zip(done, jobs):
+        write_dicom(explanation, out / job.id, job.pixel_spacing)
 
 
 def generated_jobs(explainer: Any, command: Command) -> list[Job]:

@@ -10,6 +10,7 @@ _names = {
     "change": ["change_map", "paint_change"],
     "counterfactual": ["METHODS", "counterfactual", "explain_latents", "make_explainer"],
     "cyclegan": ["Translation"],
+    "dicom": ["write_dicom"],
     "directions": ["Directions"],
     "diverse": ["mean_pairwise_distance", "select_diverse"],
     "eigenfind": ["eigen_directions", "style_weights"],

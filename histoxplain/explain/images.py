@@ -9,8 +9,10 @@ from PIL import Image
 from torch import Tensor
 
 from histoxplain._checks import check
-from histoxplain.data import Case, read_image, square, to_uint8, to_unit
-from histoxplain.data.transforms import from_picture, to_8_bit, to_channels
+from histoxplain.data import Case, square, to_uint8, to_unit
+from histoxplain.data.dicom import WINDOW
+from histoxplain.data.transforms import from_picture, open_picture, to_8_bit, to_channels
+from histoxplain.data.window import Window
 
 if TYPE_CHECKING:
     from histoxplain.models import Bundle
@@ -35,11 +37,15 @@ def _check_mode(mode: str, name: str, channels: int, fit: bool) -> None:
     check(fit or mode == wanted, "image", rule, f"mode {mode} in {name}", f"save it as {wanted}, {_FIT}")
 
 
-def _from_path(path: str | Path, channels: int, fit: bool) -> Tensor:
-    u8 = read_image(path, channels=channels)
-    with Image.open(path) as picture:
-        _check_mode(picture.mode, str(path), channels, fit)
-    return u8
+def _from_path(path: str | Path, channels: int, fit: bool, window: Window) -> Tensor:
+    picture = open_picture(path, window=window)
+    if WINDOW in picture.info:
+        mode = picture.mode  # DICOM has no other
+    else:
+        with Image.open(path) as opened:
+            mode = opened.mode
+    _check_mode(mode, str(path), channels, fit)
+    return from_picture(to_channels(picture, channels))
 
 
 def _from_pil(picture: Image.Image, name: str, channels: int, fit: bool) -> Tensor:
@@ -55,7 +61,12 @@ def _check_size(u8: Tensor, name: str, resolution: int, fit: bool) -> None:
 
 
 def image_of(
-    image: Tensor | str | Path | Case | Image.Image, bundle: Bundle, *, fit: bool = False, name: str = "the image"
+    image: Tensor | str | Path | Case | Image.Image,
+    bundle: Bundle,
+    *,
+    fit: bool = False,
+    name: str = "the image",
+    window: Window = None,
 ) -> Tensor:
     """One image as the bundle's networks expect it.
 
@@ -67,6 +78,7 @@ def image_of(
         bundle: gives `resolution` and the number of channels.
         fit: crop, resize and convert whatever comes.
         name: what to call the image in messages.
+        window: of a DICOM file; the number of its window, from 1, or centre and width.
 
     Returns:
         The image, `(C, R, R)` in `[-1, 1]`, every value one that 8 bits can hold.
@@ -74,7 +86,7 @@ def image_of(
     Raises:
         InputError: if the size, mode or kind is not the expected one.
     """
-    return image_for(image, channels_of(bundle), bundle.resolution, fit=fit, name=name)
+    return image_for(image, channels_of(bundle), bundle.resolution, fit=fit, name=name, window=window)
 
 
 def channels_of(bundle: Bundle) -> int:
@@ -89,10 +101,11 @@ def image_for(
     *,
     fit: bool = False,
     name: str = "the image",
+    window: Window = None,
 ) -> Tensor:
     """One image as networks of `channels` channels and `resolution` pixels expect it; see `image_of`."""
     if isinstance(image, str | Path):
-        u8, name = _from_path(image, channels, fit), str(image)
+        u8, name = _from_path(image, channels, fit, window), str(image)
     elif isinstance(image, Image.Image):
         u8 = _from_pil(image, name, channels, fit)
     else:
