@@ -47,4 +47,4 @@ class Check:
 
 def unchecked(name: str, question: str, reason: str) -> Check:
     """A check that could not be made, and why."""
-    return Check(name, question, f"not checked: {reason}", done=False)
+    return Check(name, question, reason, done=False)

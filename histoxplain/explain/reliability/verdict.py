@@ -59,7 +59,7 @@ class Reliability:
 
     def _unchecked(self) -> list[str]:
         missing = [f"{check.question} ({check.answer})" for check in self.checks if not check.done]
-        return [f"Open: {' '.join(missing)}"] if missing else []
+        return [f"Not checked: {' '.join(missing)}."] if missing else []
 
     def rows(self) -> list[dict[str, Any]]:
         """The table: one row a check with name, question, answer and fine (None where it could not be checked)."""

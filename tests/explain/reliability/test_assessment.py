@@ -41,7 +41,9 @@ def test_every_explanation_says_how_far_to_trust_it(bundle, textured, tmp_path):
     names = [check["name"] for check in e.reliability["checks"]]
     assert names == ["familiar", "drawable", "sure", "second_opinion", "stable"]
     assert e.reliability["trusted"] == [True, True]
-    assert e.reliability["sentence"].startswith("No reason to distrust this explanation was found (3 checks). Open: ")
+    assert e.reliability["sentence"].startswith(
+        "No reason to distrust this explanation was found (3 checks). Not checked: "
+    )
     again = Explanation.load(e.save(tmp_path / "e"))
     assert again.reliability == e.reliability
     assert Reliability.from_json(again.reliability) == reliability(bundle, again)

@@ -91,7 +91,7 @@ def test_said_of_a_strange_image_and_of_a_known_one(rng):
     )
     assert check_familiar(x, reference(torch.zeros(200)), drawn=True).fine
     missing = check_familiar(x, None)
-    assert (missing.fine, missing.answer) == (None, "not checked: the bundle has no reference images")
+    assert (missing.fine, missing.answer) == (None, "the bundle has no reference images")
 
 
 def test_an_image_of_one_colour_shows_nothing(rng):

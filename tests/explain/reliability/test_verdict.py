@@ -19,8 +19,7 @@ OPEN = unchecked("drawable", "Can it be redrawn?", "there is no reference")
         (
             [FINE, OPEN],
             1,
-            "No reason to distrust it was found (1 check). "
-            "Open: Can it be redrawn? (not checked: there is no reference)",
+            "No reason to distrust it was found (1 check). Not checked: Can it be redrawn? (there is no reference).",
         ),
         ([FINE, STRANGE, SECOND], 3, "Do not trust this explanation: the image is unlike any other."),
         (
