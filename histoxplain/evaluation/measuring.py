@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from histoxplain import metrics
 from histoxplain._checks import check
@@ -17,6 +17,7 @@ from histoxplain.evaluation.questions import ask
 from histoxplain.evaluation.reality import distances, real_features_of
 from histoxplain.evaluation.record import Evaluation
 from histoxplain.explain import evaluating, make_explainer
+from histoxplain.explain.opinion import logits_of
 from histoxplain.explain.record import judge
 from histoxplain.explain.reliability.stability import disturbed
 from histoxplain.metrics import FeatureSet, Interval, ratio_interval, share_interval
@@ -189,9 +190,13 @@ def measure_explanations(
 
 @torch.no_grad()
 def opinions(classifier: Any, x: Tensor) -> Tensor:
-    """The class that a classifier gives to each image, `(N,)`."""
-    with evaluating(classifier):
-        found = [classifier(some).argmax(1) for some in x.split(BATCH) if len(some)]
+    """The class that a classifier gives to each image, `(N,)`.
+
+    Raises:
+        InputError: if its answers are not finite.
+    """
+    with evaluating(*([classifier] if isinstance(classifier, nn.Module) else [])):
+        found = [logits_of(classifier, some).argmax(1).cpu() for some in x.split(BATCH) if len(some)]
     return torch.cat(found) if found else torch.zeros(0, dtype=torch.int64)
 
 

@@ -10,6 +10,15 @@ from histoxplain._checks import check
 from histoxplain.evaluation.record import FIGURES, Evaluation, Figure
 from histoxplain.metrics import Interval
 
+REASONS = {
+    "oracle_flip_rate": "the bundle has no oracle",
+    "stability": "no answer is valid",
+    "minimality": "no answer is valid",
+    "diversity": "it takes --count 2 or more",
+    "fid": "it takes real images of the classes asked for",
+}
+"""Why a figure is missing."""
+
 
 def evaluation_table(evaluation: Evaluation) -> str:
     """One evaluation: every figure with its interval and which way it should go, the pairs, and what changed.
@@ -34,6 +43,12 @@ def evaluation_table(evaluation: Evaluation) -> str:
     images = f"{e.images} image{'s' * (e.images != 1)}"
     title = f"{e.method} on {e.data}, bundle {e.bundle}: {images}, {answers}, "
     parts = [title + f"valid from probability {e.threshold:g} on", aligned(rows)]
+    missing = [
+        f"{figure.label} ({REASONS[figure.name]})"
+        for figure in FIGURES
+        if figure.name in REASONS and e[figure.name] is None
+    ]
+    parts += ["not measured: " + "; ".join(missing)] if missing and e.pairs else []
     parts += [aligned(pair_rows(e))] if e.pairs else []
     parts += [aligned(factor_rows(e))] if e.factors else []
     said = [f"{name}: {change['sentence']}" for name, change in e.changes.items()]

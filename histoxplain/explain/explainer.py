@@ -92,6 +92,20 @@ def class_index(target: int | str, class_names: Sequence[str], name: str = "targ
     return list(class_names).index(str(target))
 
 
+def check_fit(bundle: Bundle) -> None:
+    """Generator and classifier must work with the same channels, on at least two classes.
+
+    Raises:
+        InputError: if they do not.
+    """
+    count = len(bundle.class_names)
+    check(count > 1, "bundle", "have at least 2 classes", f"{count}", "with one class there is nothing to change to")
+    seen = getattr(bundle.classifier, "channels", None)
+    drawn = getattr(bundle.generator, "img_channels", seen)
+    way_out = "pair a generator and a classifier of equal channels"
+    check(seen in (None, drawn), "classifier", f"take {drawn} channels, as the generator draws", seen, way_out)
+
+
 class Explainer(ABC):
     """Turns images into explanations; checks, modes, judging and timing are here, the idea is in `search`.
 
@@ -115,6 +129,7 @@ class Explainer(ABC):
         check_between("threshold", threshold, 0.0, 1.0)
         for role in self.needs:
             check_part(bundle, role, f"the method {self.method}")
+        check_fit(bundle)
         if batch_size is None:
             batch_size = max(1, min(BATCH_SIZE, BATCH_SIZE * 128**2 // bundle.resolution**2))
         check_at_least("batch_size", batch_size, 1)
@@ -211,9 +226,12 @@ class Explainer(ABC):
         """The classifier's opinion of 8-bit images: `(N, K)`.
 
         Raises:
-            InputError: if it is not finite.
+            InputError: if it is not finite, or not one number a class.
         """
         found = torch.cat([self.bundle.classifier.probabilities(some).float() for some in x.split(32)])
+        count = len(self.bundle.class_names)
+        given = tuple(found.shape)
+        check(given == (len(x), count), "classifier", f"give {count} probabilities an image, one a class", given)
         bad = int((~found.isfinite()).any(1).sum())
         check(not bad, "classifier", "give finite probabilities", f"NaN or infinity for {bad} of {len(x)} images")
         return found

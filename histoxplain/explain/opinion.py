@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from histoxplain._checks import check
+from histoxplain.explain.explainer import check_fit as check_fit
 from histoxplain.explain.explainer import class_index, evaluating
 
 if TYPE_CHECKING:
@@ -79,19 +80,6 @@ def class_pair(bundle: Bundle, target: int | str, source: int | str | None) -> t
     start = None if source is None else class_index(source, names, "source")
     check(to != start, "target", "be another class than `source`", repr(target), "choose two different classes")
     return to, start
-
-
-def check_fit(bundle: Bundle) -> None:
-    """Generator and classifier must work with the same channels, on at least two classes.
-
-    Raises:
-        InputError: if they do not.
-    """
-    count = len(bundle.class_names)
-    check(count > 1, "bundle", "have at least 2 classes", f"{count}", "with one class there is nothing to change to")
-    drawn, seen = bundle.generator.img_channels, getattr(bundle.classifier, "channels", None)
-    way_out = "pair a generator and a classifier of equal channels"
-    check(seen in (None, drawn), "classifier", f"take {drawn} channels, as the generator draws", seen, way_out)
 
 
 def quiet(bundle: Bundle) -> AbstractContextManager[None]:

@@ -1,3 +1,4 @@
+import json
 import math
 
 import pytest
@@ -131,3 +132,24 @@ def test_saved_and_read_again(bundle, red, tmp_path):
     (tmp_path / "old.json").write_text('{"method": "latent", "images": 3}')
     with pytest.raises(InputError, match="measure again"):
         Evaluation.load(tmp_path / "old.json")
+
+
+def test_an_oracle_that_returns_nan_is_no_disagreement(bundle, red):
+    class Broken(type(bundle.oracle)):
+        def forward(self, x):
+            return super().forward(x) * torch.nan
+
+    broken = type(bundle)(bundle.generator, bundle.classifier, Broken())
+    with pytest.raises(InputError, match="finite numbers, got NaN or infinity for 1 of 1 images"):
+        measure_explanations([red((0.5,), [True])], broken)
+
+
+def test_what_could_not_be_measured_is_said(bundle, red):
+    """Data of a single class that nobody asks for have no real images to compare with; nothing shows in flat ones."""
+    source = Cases([Case(image(0.0), 1, "a"), Case(image(0.0), 1, "b")], bundle.class_names)
+    real = real_features_of(source, bundle, [2])
+    assert real is None
+    found = measure_explanations([red((0.5,), [True]), red((0.5,), [True])], bundle, real)
+    assert "Fréchet distance to real target images (it takes real images of the classes asked for)" in found.table()
+    assert "perceptual distance between answers (it takes --count 2 or more)" in found.table()
+    json.dumps(found.to_dict(), allow_nan=False)

@@ -6,7 +6,7 @@ from torch import nn
 
 from histoxplain._checks import InputError
 from histoxplain.data import Case
-from histoxplain.explain import Explainer, Found, evaluating
+from histoxplain.explain import Explainer, Found, counterfactual, draw, evaluating, latent_space
 
 
 class Repaint(Explainer):
@@ -88,3 +88,59 @@ def test_modes_and_gradients_are_restored_for_each_part():
     inside.__exit__(KeyError, KeyError(), None)
     assert [part.training for part in net.modules()] == [True, True, False]
     assert [weight.requires_grad for weight in net.parameters()] == [True, False]
+
+
+class Broken(nn.Module):
+    """A classifier of redness that answers with NaN from the n-th question on."""
+
+    channels = 3
+
+    def __init__(self, classifier, good=0):
+        super().__init__()
+        self.classifier, self.good, self.class_names = classifier, good, classifier.class_names
+
+    def forward(self, x):
+        self.good -= 1
+        return self.classifier(x) * (torch.nan if self.good < 0 else 1)
+
+    def probabilities(self, x):
+        return self(x).softmax(1)
+
+
+@pytest.mark.parametrize("method", ["latent", "pixels"])
+@pytest.mark.parametrize("good", [0, 1, 2, 6])
+def test_a_classifier_that_returns_nan_is_named(bundle, colour, method, good):
+    """Wherever it begins: at the original, in the search, or when the answer is judged."""
+    broken = type(bundle)(bundle.generator, Broken(bundle.classifier, good))
+    with pytest.raises(InputError, match=r"`classifier` must give finite .* NaN or infinity"):
+        counterfactual(broken, colour(0.0), "red", method=method)
+
+
+@pytest.mark.parametrize("method", ["latent", "pixels"])
+def test_networks_that_do_not_fit_are_refused(bundle, colour, method):
+    class Grey(type(bundle.classifier)):
+        channels = 1
+
+    class Two(type(bundle.classifier)):
+        def forward(self, x):
+            return super().forward(x)[:, :2]
+
+    for classifier, names, words in (
+        (Grey(), bundle.class_names, "`classifier` must take 3 channels, as the generator draws, got 1"),
+        (Two(), bundle.class_names, r"`classifier` must give 3 probabilities an image, one a class, got \(1, 2\)"),
+        (bundle.classifier, ("only",), "`bundle` must have at least 2 classes, got 1"),
+    ):
+        with pytest.raises(InputError, match=words):
+            counterfactual(type(bundle)(bundle.generator, classifier, class_names=names), colour(0.0), 1, method=method)
+
+
+@pytest.mark.parametrize("method", ["latent", "pixels"])
+def test_the_mean_image_is_explained_with_a_warning(bundle, method):
+    """The image in the middle of all that is drawn: the search starts where it would come back to."""
+    with evaluating(bundle.generator):
+        mean = draw(bundle.generator, latent_space(bundle).means.mean(0).expand(1, bundle.generator.num_ws, -1))
+    options = {"levels": 64} if method == "pixels" else {}
+    found = counterfactual(bundle, mean[0], "red", method=method, **options)
+    assert found.valid.all()
+    assert found.counterfactuals.isfinite().all()
+    assert "the image is of a single colour and shows nothing" in found.reliability["sentence"]
