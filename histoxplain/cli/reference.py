@@ -26,28 +26,32 @@ class Command:
     """Name of a bundle under checkpoints/, or its folder."""
     redrawn: int = 256
     """Images to redraw with the generator; 0 leaves its range unmeasured."""
+    again: bool = False
+    """Measure only the reconstructions again, after a new generator or encoder; what is known of the data stays."""
     fit: bool = False
     """Crop, resize and convert images of another size or kind instead of refusing them."""
 
     def __call__(self) -> None:
         """Measure, and write the file and its name into the bundle."""
-        print(f"reference -> {add_reference(self.bundle, self.data, self.redrawn, self.fit)}")
+        print(f"reference -> {add_reference(self.bundle, self.data, self.redrawn, self.fit, self.again)}")
 
 
-def add_reference(bundle: str | Path, data: Path, redrawn: int = 256, fit: bool = False) -> Path:
+def add_reference(bundle: str | Path, data: Path, redrawn: int = 256, fit: bool = False, again: bool = False) -> Path:
     """Measure a reference and put it into a bundle's folder; see `hx.explain.measure_reference`.
 
     Returns:
         The file.
     """
-    from histoxplain._checks import check_at_least, check_exists
+    from histoxplain._checks import check, check_at_least, check_exists
     from histoxplain.explain import measure_reference
     from histoxplain.models import load_bundle, save_reference, write_bundle
 
     check_exists("data", data)
     check_at_least("redrawn", redrawn, 0)
     loaded = load_bundle(bundle)
-    reference = measure_reference(loaded, data, redrawn=redrawn, fit=fit, progress=True)
+    kept = loaded.reference if again else None
+    check(kept is not None or not again, "again", "find a reference in the bundle", "none", "leave it out")
+    reference = measure_reference(loaded, data, redrawn=redrawn, fit=fit, kept=kept, progress=True)
     path = save_reference(loaded.path / FILE, reference)
     about = {key: value for key, value in loaded.info.items() if key not in ("format", "name", "files")}
     write_bundle(loaded.path, loaded.name, loaded.info["files"] | {"reference": FILE}, **about)

@@ -60,6 +60,21 @@ def test_measures_and_ships_it_in_the_bundle(folder, capsys):
     assert percentile(distances(features_of(stripes), found).item(), found.distances) == 100
 
 
+def test_only_reconstructions_again(folder, refused, capsys):
+    bundle, data = folder / "toy", folder / "data"
+    before = load_bundle(bundle, device="cpu").reference
+    assert main(["reference", str(data), "--bundle", str(bundle), "--redrawn", "1", "--again"]) == 0
+    after = load_bundle(bundle, device="cpu").reference
+    assert (len(after.errors), after.data) == (1, before.data)
+    assert after.distances.equal(before.distances)
+    assert after.means.equal(before.means)
+    capsys.readouterr()
+    other = folder / "other"
+    data.rename(other)
+    assert "`kept` must be of other" in refused("reference", other, "--bundle", bundle, "--redrawn", 0, "--again")
+    other.rename(data)
+
+
 def test_bad_input(folder, refused):
     assert "`data`" in refused("reference", "nowhere", "--bundle", folder / "toy")
     few = folder / "few"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ def measure_reference(
     redrawn: int = 256,
     fit: bool = False,
     name: str = "",
+    kept: Reference | None = None,
     progress: bool = False,
 ) -> Reference:
     """Measure images of a bundle's own kind.
@@ -51,31 +53,31 @@ def measure_reference(
         redrawn: how many images to redraw with `invert`; 0 leaves reconstructions out.
         fit: crop, resize and convert images of another size or kind.
         name: what to call the data; by default the name of its file or folder.
+        kept: measured before on the same data: only the reconstructions, which change with generator and encoder, are
+            measured again.
         progress: show progress bars.
 
     Raises:
-        InputError: if there is no data, or too little of it.
+        InputError: if there is no data, or too little of it, or `kept` is of other data.
     """
     check_at_least("redrawn", redrawn, 0)
     name = name or (Path(source).stem if isinstance(source, str | Path) else type(source).__name__)
     source = source if isinstance(source, Source) else open_source(source)
     known, others, parts = parts_of(source)
     check(min(len(known), len(others)) >= LEAST, "source", f"have {2 * LEAST} images or more", len(source), "add more")
-    labels = source.labels[known].tolist()
-    gaussians = fit_gaussians(_features(bundle, source, known, fit, "known images", progress), labels)
-    away = mahalanobis(_features(bundle, source, others, fit, "other images", progress), **gaussians)
-    errors = redrawing_errors(bundle, source, evenly(others, redrawn), fit, progress)
+    errors = redrawing_errors(bundle, source, evenly(others, redrawn), fit, progress).sort().values
     how = f"{len(errors)} images redrawn by the default inversion"
     how += ", which begins at the bundle's encoder" if getattr(bundle, "encoder", None) is not None else ""
-    return Reference(
-        **gaussians,
-        distances=away.sort().values,
-        errors=errors.sort().values,
-        data=f"{name}: {parts}",
-        images=len(known),
-        features=FEATURES,
-        inversion=how,
+    if kept is not None:
+        same = len(known) == kept.images and f"{name}: {parts}" == kept.data
+        check(same, "kept", f"be of {name}: {parts}, {len(known)} images", kept, "measure all of it again")
+        return replace(kept, errors=errors, inversion=how)
+    gaussians = fit_gaussians(
+        _features(bundle, source, known, fit, "known images", progress), source.labels[known].tolist()
     )
+    away = mahalanobis(_features(bundle, source, others, fit, "other images", progress), **gaussians)
+    facts = {"data": f"{name}: {parts}", "images": len(known), "features": FEATURES, "inversion": how}
+    return Reference(**gaussians, distances=away.sort().values, errors=errors, **facts)
 
 
 def parts_of(source: Source) -> tuple[list[int], list[int], str]:
