@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from histoxplain._checks import check
 from histoxplain.evaluation.record import FIGURES
@@ -89,6 +90,9 @@ def _panel(axes: Axes, measured: Measured, evaluations: Sequence[Evaluation], na
         axes.set_xticks([0, 0.5, 1])
     else:
         axes.margins(x=0.22)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        if axes.dataLim.x0 >= 0:
+            axes.set_xlim(left=max(axes.get_xlim()[0], -0.02 * axes.dataLim.x1))
     arrow = {"higher": " →", "lower": " ←", "": ""}[measured.better]
     axes.set_title(measured.label + arrow, fontsize=SMALL, loc="left")
     _plain(axes)
