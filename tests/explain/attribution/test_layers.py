@@ -8,6 +8,7 @@ from histoxplain import InputError
 from histoxplain._torchvision import torchvision
 from histoxplain.explain import attribute, spatial_layers
 from histoxplain.explain.attribution.layers import as_maps
+from histoxplain.models import Classifier, ClassifierConfig
 from tests.explain.attribution.known import SIDE, Pooled, Sum
 
 
@@ -106,3 +107,10 @@ def test_vision_transformers_are_read_where_places_still_matter(vision, rng):
 def test_dense_connections_are_one_trunk(vision, rng):
     network = vision.DenseNet(4, (2, 2), 8, num_classes=2)
     assert attribute(network, torch.rand(3, 32, 32, generator=rng), target=1).layer == "features"
+
+
+def test_ensembles_are_read_in_every_trunk(rng):
+    x = torch.rand(3, 64, 64, generator=rng)
+    config = {"class_names": ("a", "b"), "resolution": 64}
+    stacked = Classifier(ClassifierConfig(architecture="resnet18+mobilenet_v2", **config)).eval()
+    assert attribute(stacked, x, target="b").layer == "network.trunks.0.layer4, network.trunks.1.features"
