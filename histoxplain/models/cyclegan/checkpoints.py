@@ -6,6 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from histoxplain.models.checkpoint import Checkpoint, save_checkpoint
 from histoxplain.models.cyclegan.config import TranslatorConfig
 from histoxplain.models.cyclegan.translator import Translator
@@ -25,7 +27,8 @@ def load_translator(path: str | Path, device: str = "auto", precision: str = "au
     Raises:
         InputError: if the file is missing, damaged or holds something else.
     """
-    return load_network(path, KIND, make_translator, device, precision)
+    translator = load_network(path, KIND, make_translator, device, precision)
+    return translator.to(memory_format=torch.channels_last)
 
 
 def make_translator(found: Checkpoint) -> Translator:
