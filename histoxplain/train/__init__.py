@@ -15,5 +15,6 @@ _names = {
     "origin": ["shape_of"],
     "presets": ["augmentations", "preset"],
     "samples": ["mix_styles", "sample_grid", "seed_noise"],
+    "vote": ["train_vote"],
 }
 __getattr__, __dir__, __all__ = attach(__name__, _names, ["losses"])

@@ -22,6 +22,7 @@ from histoxplain.metrics.classification import classification_report, fit_temper
 from histoxplain.models.architectures import is_installed, preprocessing, start_of
 from histoxplain.models.classifier import Classifier, ClassifierConfig, load_classifier, save_classifier
 from histoxplain.models.ensemble import StackedNetwork
+from histoxplain.models.vote import Vote
 from histoxplain.train.config_classifier import BEFORE, CHANGEABLE, ClassifierTraining
 from histoxplain.train.distributed import (
     average_,
@@ -310,7 +311,7 @@ def _average(averaged: nn.Module, current: nn.Module, decay: float) -> None:
 
 @torch.inference_mode()
 def predict_logits(
-    classifier: Classifier,
+    classifier: Classifier | Vote,
     pixels: LabelledPixels,
     batch: int = 32,
     precision: torch.dtype = torch.float32,
@@ -346,24 +347,37 @@ def finish(
 ) -> dict[str, Any]:
     """Calibrate the best weights on the validation split, measure them on the test split, write both files."""
     classifier = load_classifier(out / BEST).to(resolve_device(config.device), memory_format=torch.channels_last)
-    classifier.temperature.fill_(1.0)
-    logits, labels = predict_logits(classifier, splits["validation"], config.batch)
-    temperature = fit_temperature(logits, labels)
-    classifier.temperature.fill_(temperature)
     figures: dict[str, Any] = {
         "architecture": config.architecture,
         **origin,
-        "temperature": temperature,
         "best_epoch": done.best_epoch,
         "images_seen": done.images,
         "training_images": len(splits["train"]),
-        "validation": classification_report(logits / temperature, labels, classifier.class_names),
-        "test": None,
+        **calibrate(classifier, splits, config.batch),
     }
-    if len(splits["test"]):
-        figures["test"] = classification_report(
-            *predict_logits(classifier, splits["test"], config.batch), classifier.class_names
-        )
     save_classifier(out / BEST, classifier, meta=figures)
     save_json(out / "metrics.json", figures)
     return figures
+
+
+def calibrate(classifier: Classifier | Vote, splits: dict[str, LabelledPixels], batch: int = 32) -> dict[str, Any]:
+    """Fit the temperature on the validation split, then look at the test split, once.
+
+    Args:
+        classifier: its `temperature` is set.
+        splits: "validation" and "test".
+        batch: images at once.
+
+    Returns:
+        `temperature`, and the reports `validation` and `test`; None for a test split without images.
+    """
+    classifier.temperature.fill_(1.0)
+    logits, labels = predict_logits(classifier, splits["validation"], batch)
+    temperature = fit_temperature(logits, labels)
+    classifier.temperature.fill_(temperature)
+    names = classifier.class_names
+    test = None
+    if len(splits["test"]):
+        test = classification_report(*predict_logits(classifier, splits["test"], batch), names)
+    validation = classification_report(logits / temperature, labels, names)
+    return {"temperature": temperature, "validation": validation, "test": test}
