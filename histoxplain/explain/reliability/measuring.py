@@ -65,12 +65,12 @@ def measure_reference(
     source = source if isinstance(source, Source) else open_source(source)
     known, others, parts = parts_of(source)
     check(min(len(known), len(others)) >= LEAST, "source", f"have {2 * LEAST} images or more", len(source), "add more")
+    same = kept is None or (len(known) == kept.images and f"{name}: {parts}" == kept.data)
+    check(same, "kept", f"be of {name}: {parts}, {len(known)} images", kept, "measure all of it again")
     errors = redrawing_errors(bundle, source, evenly(others, redrawn), fit, progress).sort().values
     how = f"{len(errors)} images redrawn by the default inversion"
     how += ", which begins at the bundle's encoder" if getattr(bundle, "encoder", None) is not None else ""
     if kept is not None:
-        same = len(known) == kept.images and f"{name}: {parts}" == kept.data
-        check(same, "kept", f"be of {name}: {parts}, {len(known)} images", kept, "measure all of it again")
         return replace(kept, errors=errors, inversion=how)
     gaussians = fit_gaussians(
         _features(bundle, source, known, fit, "known images", progress), source.labels[known].tolist()
