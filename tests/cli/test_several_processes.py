@@ -32,7 +32,13 @@ def folder(tmp_path, png):
 
 def timeless(text):
     """Figures without how long they took."""
-    return {name: value for name, value in json.loads(text).items() if not name.startswith("seconds")}
+
+    def without(part):
+        if isinstance(part, dict):
+            return {name: without(value) for name, value in part.items() if not name.startswith("seconds")}
+        return [without(value) for value in part] if isinstance(part, list) else part
+
+    return without(json.loads(text))
 
 
 def files(out):
