@@ -50,12 +50,12 @@ def check_drawable(explanation: Explanation, reference: Reference | None, drawn:
         words += ["the bundle has no reference images to compare with"]
     else:
         figures |= place(figures["error"], reference.errors) | {"inversion": reference.inversion}
-        words += [in_words(figures, "more")]
+        words[0] += f", {in_words(figures, 'more')}"
         if figures["percentile"] > RARE:
-            doubts += [f"the generator cannot redraw it as well as others of its kind ({words[0]}, {words[-1]})"]
+            doubts += [f"the generator cannot redraw it as well as others of its kind ({words[0]})"]
     if "percentile" not in figures and not doubts:
-        return unchecked(NAME, QUESTION, ", ".join(words))
-    return Check(NAME, QUESTION, f"{'no' if doubts else 'yes'}: {', '.join(words)}", tuple(doubts), figures=figures)
+        return unchecked(NAME, QUESTION, "; ".join(words))
+    return Check(NAME, QUESTION, f"{'no' if doubts else 'yes'}: {'; '.join(words)}", tuple(doubts), figures=figures)
 
 
 def _likeness(e: Explanation) -> tuple[list[str], list[str], dict[str, Any]]:
