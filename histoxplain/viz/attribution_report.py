@@ -104,7 +104,7 @@ def _column(one: Attribution, found: Mapping[str, float] | None) -> str:
     words = tick_words([low, high])
     ends = (f"against {words[0]}", f"for {words[1]}") if one.signed else words
     stops = ",".join("#{:02x}{:02x}{:02x}".format(*colour) for colour in bar_table(one.signed)[::16].tolist())
-    bar = f'<i style="--stops:{stops};width:60px"></i>'
+    bar = f'<i style="--stops:{stops};width:36px"></i>'
     legend = f'<div class="legend"><span>{ends[0]}</span>{bar}<span>{ends[1]}</span></div>'
     layer = f"<p class='note'>of layer {escape(one.layer)}</p>" if one.layer else ""
     areas = "".join(
