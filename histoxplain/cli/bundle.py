@@ -1,7 +1,7 @@
-"""Put a generator, the classifier it explains and an independent oracle into one folder that loads by name.
+"""Put a classifier, what draws images to explain it, and an independent oracle into one folder that loads by name.
 
-The folder receives the checkpoints, samples.png (one row a class), bundle.json, and a model card in README.md with the
-settings of the trainings and the figures that are given.
+The folder receives the checkpoints, samples.png of a generator (one row a class), translations.png of a translator's
+training, bundle.json, and a model card in README.md with the settings of the trainings and the figures that are given.
 """
 
 from __future__ import annotations
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
     from histoxplain.models import Checkpoint
 
+PICTURES = {
+    "samples.png": "Samples, one row a class",
+    "translations.png": "For each class a row of images, their translations, and the way back",
+}
+"""Of the card, where they were made."""
+
 
 @dataclass(frozen=True)
 class Command:
@@ -25,10 +31,12 @@ class Command:
 
     out: Annotated[Positional[Path], arg(metavar="OUT")]
     """The bundle's folder, say checkpoints/NAME; its last part becomes the name."""
-    generator: Path
-    """Generator checkpoint, RUN/generator.safetensors."""
     classifier: Path
     """Classifier checkpoint, RUN/classifier.safetensors."""
+    generator: Path | None = None
+    """Generator checkpoint, RUN/generator.safetensors."""
+    translator: Path | None = None
+    """CycleGAN checkpoint, RUN/translator.safetensors; instead of a generator or beside one."""
     oracle: Path | None = None
     """Independently trained classifier of the same classes, to judge explanations."""
     encoder: Path | None = None
@@ -65,10 +73,12 @@ class _Part:
 
 def make_bundle(command: Command) -> Path:
     """Copy the checkpoints, draw samples, write `bundle.json` and the card."""
-    from histoxplain._checks import check_exists
+    from histoxplain._checks import check, check_exists
     from histoxplain.models import load_bundle, save_checkpoint, write_bundle
 
-    wanted = {role: getattr(command, role) for role in ("generator", "encoder", "classifier", "oracle")}
+    drawn = bool(command.generator or command.translator)
+    check(drawn, "generator", "be given, or a translator", "neither", "train one with `train gan` or `train cyclegan`")
+    wanted = {role: getattr(command, role) for role in ("generator", "encoder", "translator", "classifier", "oracle")}
     parts = [read_part(role, check_exists(role, file)) for role, file in wanted.items() if file is not None]
     figures = {path.stem: read_figures(check_exists("figures", path)) for path in command.figures}
     if command.reference is not None:
@@ -81,8 +91,10 @@ def make_bundle(command: Command) -> Path:
     about = {"title": command.title, "data": command.data, "licence": command.licence, "figures": figures}
     write_bundle(command.out, command.out.name, files, **about)
     bundle = load_bundle(command.out)
-    draw_samples(bundle, command.out / "samples.png")
-    if command.pairs:
+    if bundle.generator is not None:
+        draw_samples(bundle, command.out / "samples.png")
+    copy_translations(command)
+    if command.pairs and bundle.generator is not None:
         draw_pairs(bundle, command.out / "counterfactuals.png")
     write_card(command, parts, figures)
     if command.reference is not None:
@@ -96,7 +108,7 @@ def read_part(role: str, file: Path) -> _Part:
     """Read a checkpoint and, where they lie beside it, its training's settings and figures."""
     from histoxplain.models import load_checkpoint
 
-    kinds = {"generator": "stylegan2.generator", "encoder": "encoder"}
+    kinds = {"generator": "stylegan2.generator", "encoder": "encoder", "translator": "translator"}
     run = {}
     for name in ("config", "metrics"):
         beside = file.with_name(f"{name}.json")
@@ -122,6 +134,15 @@ def file_of(command: Command, part: _Part) -> Path:
 def smaller(tensor: Tensor) -> Tensor:
     """Floating-point tensors in half precision, others as they are."""
     return tensor.half() if tensor.is_floating_point() else tensor
+
+
+def copy_translations(command: Command) -> None:
+    """The last picture that lies beside a translator, as translations.png."""
+    import shutil
+
+    pictures = sorted(command.translator.parent.glob("samples-*.png")) if command.translator is not None else []
+    if pictures:
+        shutil.copyfile(pictures[-1], command.out / "translations.png")
 
 
 def draw_samples(bundle: Any, path: Path) -> None:
@@ -170,7 +191,9 @@ def write_card(command: Command, parts: list[_Part], figures: dict[str, Any]) ->
     from histoxplain._atomic import replacing
 
     facts = {"Data": command.data, "Terms of the data": command.licence}
-    lines = [f"# {command.title or command.out.name}", "", "![Samples, one row a class](samples.png)", ""]
+    lines = [f"# {command.title or command.out.name}", ""]
+    for name, caption in PICTURES.items():
+        lines += [f"![{caption}]({name})", ""] if (command.out / name).exists() else []
     lines += ["For research only: not a medical device, and no basis for a diagnosis.", ""]
     lines += [f"- **{name}**: {value}" for name, value in facts.items() if value]
     for part in parts:

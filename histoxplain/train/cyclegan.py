@@ -96,7 +96,12 @@ def check_same_classes(classifier: Classifier, class_names: tuple[str, ...], cha
     same = tuple(classifier.class_names) == tuple(class_names)
     check(len(class_names) > 1, "data", "have at least 2 classes to translate between", names or "none")
     check(same, "classifier", f"know the classes of the data ({names})", theirs, "train one on this data")
-    check(classifier.channels == channels, "classifier", f"take {channels} channels, as the data have", channels)
+    check(
+        classifier.channels == channels,
+        "classifier",
+        f"take {channels} channels, as the data have",
+        classifier.channels,
+    )
 
 
 class CycleGANTraining:
@@ -109,6 +114,7 @@ class CycleGANTraining:
     """
 
     title = "train cyclegan"
+    headline = ("cycle", "identity", "gan", "loss_d")
 
     def __init__(self, splits: dict[str, LabelledPixels], classifier: Classifier, config: CycleGANConfig) -> None:
         self.config, self.splits = config, splits

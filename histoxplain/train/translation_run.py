@@ -24,18 +24,6 @@ class TranslationRun(Run):
 
     training: CycleGANTraining
 
-    def __init__(self, out: str | Path, training: CycleGANTraining, quiet: bool) -> None:
-        super().__init__(out, training, quiet)
-        self.bar.set_description("train cyclegan")
-
-    def report(self, seconds: float, images: int) -> None:
-        """A line of the log."""
-        figures = self.training.report(seconds, images / seconds)
-        if self.writes:
-            self.log.write(**figures)
-            names = ("flipped", "cycle", "gan", "loss_d")
-            self.bar.set_postfix({name: f"{figures[name]:.3g}" for name in names if name in figures})
-
     def show(self) -> None:
         """A grid of translations; figures of the validation split as a line of the log."""
         if not self.writes:
