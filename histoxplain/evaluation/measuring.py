@@ -125,7 +125,7 @@ def measure_explanations(
     perceptual distance between counterfactuals of one image; `fid` and `kid` are between counterfactuals and real
     images of the target classes. `composition_*` says what the method does to an image when nothing is to change: how
     far the reconstruction is from the original, and whether the classifier keeps its class (0 and 1 for methods that
-    start from the image itself).
+    start from the image itself). Translations also have `cycle_error` and `identity_error`, see `explain.Translation`.
 
     Args:
         done: explanations of one method, at least one.
@@ -166,6 +166,7 @@ def measure_explanations(
         "seconds_per_image": ratio_interval(torch.tensor([e.seconds for e in done]), None, confidence, seed=seed),
     }
     figures |= composition(done, bundle.classifier, confidence, seed)
+    figures |= errors_of(done, confidence, seed)
     space = metrics.space_of(metrics.feature_net()) if real is None else real.space
     if real is not None and len(a.x) > 1:
         fake = metrics.gather_features(a.x, metrics.feature_net(space.name), keep=len(a.x))
@@ -186,6 +187,16 @@ def measure_explanations(
         changes=average_changes_of(done, confidence, seed) if morphometry else {},
         cases=cases_of(a, oracle, perceptual),
     )
+
+
+def errors_of(done: Sequence[Explanation], confidence: float = CONFIDENCE, seed: int = 0) -> dict[str, Interval]:
+    """Means of the `cycle_error` and `identity_error` that records of translations note; nothing for other methods."""
+    noted = {name: [e.settings.get(name) for e in done] for name in ("cycle_error", "identity_error")}
+    return {
+        name: ratio_interval(torch.tensor(values, dtype=torch.float64), None, confidence, seed=seed)
+        for name, values in noted.items()
+        if None not in values
+    }
 
 
 @torch.no_grad()
