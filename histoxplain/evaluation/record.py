@@ -40,6 +40,8 @@ FIGURES = (
     Figure("composition_l1", "null edit (reconstruction), L1", "lower"),
     Figure("composition_perceptual", "null edit, perceptual", "lower"),
     Figure("composition_kept", "null edit keeps the class", "higher", True),
+    Figure("cycle_error", "translated there and back, L1", "lower"),
+    Figure("identity_error", "translated into its own class, L1", "lower"),
     Figure("pointing_game", "largest change lies in the true area", "higher", True),
     Figure("overlap", "best overlap (IoU) with the true area", "higher", True),
     Figure("outside_share", "change outside the true area", "lower", True),
