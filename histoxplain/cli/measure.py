@@ -57,12 +57,14 @@ class Command:
         from histoxplain._atomic import replacing
         from histoxplain._checks import check_at_least, check_exists
         from histoxplain.models import load_bundle
+        from histoxplain.models.bundle import check_part
 
         check_at_least("count", self.count, 2)
         if self.data is not None:
             check_exists("data", self.data)
         features = self.features if self.features != "auto" or self.data is None else chosen_features()
         bundle = load_bundle(self.bundle)
+        check_part(bundle, "generator", "samples")
         figures = measure(bundle, self.data, self.count, self.truncation_psi, self.seed, features)
         text = json.dumps(figures, indent=2)
         print(text)

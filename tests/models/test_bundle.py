@@ -12,9 +12,12 @@ from histoxplain.models import (
     DetailEncoder,
     Generator,
     GeneratorConfig,
+    Translator,
+    TranslatorConfig,
     save_classifier,
     save_encoder,
     save_generator,
+    save_translator,
     write_bundle,
 )
 from histoxplain.models.detail_encoder import config_for
@@ -87,3 +90,41 @@ def test_truncated_generator(folder, tmp_path):
 def test_write_bundle_wants_its_files(tmp_path):
     with pytest.raises(InputError, match=r"got a\.safetensors"):
         write_bundle(tmp_path, "x", {"generator": "a.safetensors", "classifier": "b.safetensors"})
+
+
+def translating(path, source, **changes):
+    """The classifier of a bundle beside a translator, as a bundle."""
+    shape = {"class_names": ("healthy", "ill"), "resolution": 24, "channels": 3, "width": 4, "depth": 2} | changes
+    save_translator(path / "t.safetensors", Translator(TranslatorConfig(**shape)))
+    (path / "c.safetensors").write_bytes((source / "classifier.safetensors").read_bytes())
+    return write_bundle(path, "translating", {"classifier": "c.safetensors", "translator": "t.safetensors"})
+
+
+def test_a_translator_can_take_the_generators_place(folder, tmp_path):
+    bundle = hx.load_bundle(translating(tmp_path, folder), device="cpu")
+    assert (bundle.generator, bundle.resolution) == (None, 24)
+    assert hx.load_bundle(folder, device="cpu").translator is None
+    explanation = hx.explain.counterfactual(bundle, torch.zeros(3, 24, 24), method="cyclegan")
+    assert torch.equal(explanation.counterfactuals[0], explanation.original)  # at first nothing changes
+    with pytest.raises(InputError, match="must hold a generator for the method latent, got translating without"):
+        hx.explain.counterfactual(bundle, torch.zeros(3, 24, 24))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"class_names": ("ill", "healthy")},
+            "a translator and a classifier of the same classes, got ill, healthy",
+        ),
+        ({"channels": 1}, "a translator and a classifier of equal channel counts, got 1 and 3"),
+    ],
+)
+def test_a_translator_that_does_not_fit_is_refused(folder, tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        hx.load_bundle(translating(tmp_path, folder, **changes), device="cpu")
+
+
+def test_a_bundle_draws_something(folder):
+    with pytest.raises(InputError, match="name a generator or a translator"):
+        write_bundle(folder, "toy", {"classifier": "classifier.safetensors"})
