@@ -13,13 +13,11 @@ from torch import Tensor, nn
 from histoxplain._checks import check
 from histoxplain._device import resolve_device, resolve_precision
 from histoxplain._malloc import keep_freed_memory
-from histoxplain._ranks import RankError, first, world
 from histoxplain.data import open_source
 from histoxplain.models.classifier import Classifier, load_classifier
 from histoxplain.models.cyclegan import PatchDiscriminator, Translator, TranslatorConfig, save_translator
 from histoxplain.train.class_turns import ClassTurns
 from histoxplain.train.config_cyclegan import CHANGEABLE, CycleGANConfig
-from histoxplain.train.distributed import average_, begin, copy_from_first_, gather, joint_draws, mine
 from histoxplain.train.ema import ema_beta, update_ema
 from histoxplain.train.gan import apply_gradients
 from histoxplain.train.jitter import jitter
@@ -56,31 +54,24 @@ def train_cyclegan(
 
     Raises:
         InputError: on unusable data, settings or classifier, or an `out` that holds another training.
-        RankError: if another process of several ended; the last snapshot continues.
-
-    Under torchrun the processes share each batch, and the first one writes; see `train.distributed`.
     """
     keep_freed_memory()
     config = config or CycleGANConfig()
-    begin(config.device)
     source = open_source(data)
     judge = load_classifier(classifier)
     check_same_classes(judge, source.class_names, source.channels)
     splits = labelled_splits(source, source.resolution or judge.resolution, config.seed)
     settings = {"data": str(data), "classifier": str(classifier), **asdict(config)}
-    state = first(lambda: open_run(out, settings, resume, CHANGEABLE, asdict(CycleGANConfig())))
+    state = open_run(out, settings, resume, CHANGEABLE, asdict(CycleGANConfig()))
     training = CycleGANTraining(splits, judge, config)
     if state is not None:
         training.load_state_dict(state)
-    copy_from_first_(training.tensors())
     run = TranslationRun(out, training, quiet)
     try:
         run.train()
     except KeyboardInterrupt:
-        first(run.save)
+        run.save()
         raise
-    except RankError as error:
-        raise RankError(f"{error}; --resume continues from {Path(out) / STATE}, if there is one yet") from error
     finally:
         run.close()
     return Path(out) / NETWORK
@@ -120,9 +111,7 @@ class CycleGANTraining:
         self.config, self.splits = config, splits
         self.device = resolve_device(config.device)
         self.precision = resolve_precision(config.precision, self.device)
-        self.class_names, n = tuple(classifier.class_names), world()
-        whole = config.batch % n == 0 and config.batch >= n
-        check(whole, "batch", f"be a multiple of {n} for {n} processes", config.batch)
+        self.class_names = tuple(classifier.class_names)
         self.classifier = classifier.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)
         self.rng = torch.Generator().manual_seed(config.seed)
         with torch.random.fork_rng([]):
@@ -171,20 +160,18 @@ class CycleGANTraining:
             for group in optimiser.param_groups:
                 group["lr"] = config.rate_at(self.images_seen)
         x, sources = self._reals()
-        with joint_draws():
-            others = torch.randint(1, len(self.class_names), (len(x),), generator=self.rng)
+        others = torch.randint(1, len(self.class_names), (len(x),), generator=self.rng)
         targets = (sources + others.to(self.device)) % len(self.class_names)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             fake = self._update_translator(x, sources, targets)
             self._update_discriminators(x, sources, fake, targets)
         self.steps += 1
         self.images_seen += config.batch
-        average_([values[-1] for values in self.sums.values()])
         update_ema(self.ema, self.T, ema_beta(config.batch, config.ema_kimg, self.images_seen, 0.05))
 
     def _reals(self) -> tuple[Tensor, Tensor]:
         """The next batch, the classes in turn: images in [-1, 1] and their classes."""
-        places = mine(torch.tensor([self.order.next() for _ in range(self.config.batch)]))
+        places = torch.tensor([self.order.next() for _ in range(self.config.batch)])
         x, labels = self.splits["train"].batch(places)
         return x.to(self.device), labels.to(self.device)
 
@@ -211,31 +198,22 @@ class CycleGANTraining:
     def _noisy(self, x: Tensor) -> Tensor:
         if not self.config.cycle_noise:
             return x
-        with joint_draws():
-            return x + self.config.cycle_noise * torch.randn(x.shape, generator=self.rng).to(x)
+        return x + self.config.cycle_noise * torch.randn(x.shape, generator=self.rng).to(x)
 
     def _counter(self, fake: Tensor, targets: Tensor) -> Tensor:
         """The classifier's part of the objective, of translations as they are or as a random view shows them."""
         views = self.config.counter_views
         if views:
-            with joint_draws():
-                fake = jitter(
-                    fake,
-                    self.rng,
-                    orientations=False,
-                    zoom_by=0.15 * views,
-                    colour=0.3 * views,
-                    sharpness=0.8 * views,
-                    noise=0.15 * views,
-                )
+            strengths = {"zoom_by": 0.15, "colour": 0.3, "sharpness": 0.8, "noise": 0.15}
+            strengths = {name: views * most for name, most in strengths.items()}
+            fake = jitter(fake, self.rng, orientations=False, **strengths)
         logits = self.classifier(fake.contiguous(memory_format=torch.channels_last))
         self._note("flipped", (logits.argmax(1) == targets).float().mean())
         return counterfactual_loss((logits.float() / self.config.counter_temperature).softmax(1), targets)
 
     def _update_discriminators(self, x: Tensor, sources: Tensor, fake: Tensor, targets: Tensor) -> None:
         """Reals of each class against translations into it, new and earlier ones."""
-        with torch.autocast(self.device.type, enabled=False):
-            shown = mine(self.buffer.exchange(gather(fake), gather(targets), self.rng))
+        shown = self.buffer.exchange(fake, targets, self.rng)
         real_logits, fake_logits = self.D(x, sources), self.D(shown, targets)
         loss = (least_squares(real_logits, 1.0) + least_squares(fake_logits, 0.0)) / 2
         self._note("loss_d", loss)
