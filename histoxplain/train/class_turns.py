@@ -20,7 +20,7 @@ class ClassTurns:
         >>> import torch
         >>> turns = ClassTurns(torch.tensor([0, 1, 1, 1]))
         >>> [turns.next() for _ in range(6)]
-        [0, 3, 0, 2, 0, 1]
+        [0, 1, 0, 3, 0, 2]
     """
 
     def __init__(self, labels: Tensor, seed: int = 0, drawn: int = 0) -> None:
