@@ -40,8 +40,8 @@ def texts(output):
 
 
 def test_there_are_notebooks():
-    names = {"01_explore_latent_space", "02_counterfactuals", "06_attributions"}
-    assert names <= {path.stem for path in NOTEBOOKS}
+    names = ["01_explore_latent_space", "02_counterfactuals", "03_directions", "04_trust_and_compare", "06_attributions"]
+    assert [path.stem for path in NOTEBOOKS] == names
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
