@@ -40,7 +40,13 @@ def texts(output):
 
 
 def test_there_are_notebooks():
-    names = ["01_explore_latent_space", "02_counterfactuals", "03_directions", "04_trust_and_compare", "06_attributions"]
+    names = [
+        "01_explore_latent_space",
+        "02_counterfactuals",
+        "03_directions",
+        "04_trust_and_compare",
+        "06_attributions",
+    ]
     assert [path.stem for path in NOTEBOOKS] == names
 
 
