@@ -1,8 +1,9 @@
-"""Files appear whole or not at all: write beside, then rename."""
+"""Files and folders appear whole or not at all: write beside, then rename."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,3 +29,27 @@ def replacing(path: str | Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: str | Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path`; it takes the place of `path` when the block ends well, and goes otherwise.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     with replacing_folder(f"{folder}/a") as part:
+        ...         _ = (part / "b.txt").write_text("whole")
+        ...     print(*(p.relative_to(folder).as_posix() for p in Path(folder).rglob("*.txt")))
+        a/b.txt
+    """
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        shutil.rmtree(path, ignore_errors=True)
+        part.rename(path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

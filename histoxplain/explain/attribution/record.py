@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import shutil
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -18,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from histoxplain._atomic import replacing_folder
 from histoxplain._checks import InputError, check, check_exists
 from histoxplain.data import to_uint8
 from histoxplain.explain.attribution import colours
@@ -125,15 +125,8 @@ class Attribution:
         """
         folder = Path(folder)
         check_free(folder)
-        beside = folder.with_name(f".{folder.name}.tmp")
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        try:
-            self._write(beside)
-            shutil.rmtree(folder, ignore_errors=True)
-            beside.rename(folder)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+        with replacing_folder(folder) as part:
+            self._write(part)
         return folder
 
     def _write(self, folder: Path) -> None:
