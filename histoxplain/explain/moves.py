@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 GROUPS = ("coarse", "middle", "fine")
 SUBSETS = (("coarse", "middle"), ("middle", "fine"), ("coarse", "fine"), ("coarse",), ("middle",), ("fine",))
+FADE = 0.5
+"""How much of an image's detail is gone by the time it arrives: detail of one class over another looks painted on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,17 +71,18 @@ def class_moves(start: Start, space: LatentSpace, G: Generator) -> list[Move]:
         other = G.mapping(start.z[None], one_hot([start.target], G))[0]
         moves.append(Move(start.ws, other - start.ws, "label"))
     difference = space.means[start.target] - space.means[start.source]
-    moves.append(Move(start.ws, 1.5 * difference.expand_as(start.ws), "difference"))
+    fade = 0.0 if start.detail is None else FADE
+    moves.append(Move(start.ws, 1.5 * difference.expand_as(start.ws), "difference", fade))
     return moves
 
 
 def anchor_moves(start: Start, space: LatentSpace, count: int) -> list[Move]:
     """Towards samples that are clearly of the target class, the nearest first; these arrive by construction.
 
-    Every other one leaves the image's detail behind on the way, all of it by the time it arrives.
+    The image's detail is left behind on the way: by every other one half of it, by the others all.
     """
     anchors = space.anchors(start.target, start.ws.mean(0), count)
-    fade = [0.0 if start.detail is None else float(i % 2) for i in range(len(anchors))]
+    fade = [0.0 if start.detail is None else (FADE, 1.0)[i % 2] for i in range(len(anchors))]
     return [Move(start.ws, w - start.ws, f"towards sample {i + 1}", fade[i]) for i, w in enumerate(anchors)]
 
 
