@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from histoxplain import ops
 from histoxplain.models import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig
 from histoxplain.train.ada import next_p
 from histoxplain.train.ema import ema_beta, update_ema
@@ -37,29 +38,43 @@ def rules(shared):
     return json.loads((shared / "fixtures/stylegan2/misc/rules.json").read_text())
 
 
-def check_gradients(network, losses, prefix):
+@pytest.fixture(params=["reference", "native"])
+def tolerance(request):
+    """How far gradients may be off, as a share of their norm, with the reference ops and with the native ones.
+
+    The native tiles add in another order, so values differ by 1e-6; a few units in a million, whose inputs lie next to
+    0, then take the other side of their leaky ReLU, and each of them moves a gradient by up to 1e-3. The reference adds
+    as the fixture's program did and is held close; values are held close for both.
+    """
+    if request.param == "native":
+        yield 5e-3
+    else:
+        with ops.reference_only():
+            yield 5e-4
+
+
+def check_gradients(network, losses, prefix, tolerance):
     compared = 0
     for name, parameter in network.named_parameters():
         expected = losses.get(f"{prefix}/{name}")
         if expected is not None:
             got = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-            # float32 sums in another order reach 1.3e-4: inputs of leaky ReLUs next to 0 change sides
-            assert (got - expected).norm() <= 5e-4 * expected.norm() + 1e-7, name
+            assert (got - expected).norm() <= tolerance * expected.norm() + 1e-7, name
             compared += 1
     assert compared > 10
 
 
-def test_r1_and_its_gradients_match_reference(networks):
+def test_r1_and_its_gradients_match_reference(networks, tolerance):
     _, D, losses = networks
     D.zero_grad()
     real = losses["real"].clone().requires_grad_()
     penalty = r1_penalty(real, D(real, losses["c"]))
     torch.testing.assert_close(penalty, losses["r1_penalty"], rtol=1e-4, atol=1e-6)
     (penalty.mean() * 10 / 2).backward()
-    check_gradients(D, losses, "r1_gamma10_dD")
+    check_gradients(D, losses, "r1_gamma10_dD", tolerance)
 
 
-def test_path_length_and_its_gradients_match_reference(networks):
+def test_path_length_and_its_gradients_match_reference(networks, tolerance):
     G, _, losses = networks
     G.zero_grad()
     ws = G.mapping(losses["z"], losses["c"])
@@ -70,10 +85,10 @@ def test_path_length_and_its_gradients_match_reference(networks):
     torch.testing.assert_close(mean, losses["pl_mean_new"], rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(penalty, losses["pl_penalty"], rtol=1e-4, atol=1e-5)
     (penalty.mean() * 2).backward()
-    check_gradients(G, losses, "pl_w2_dG")
+    check_gradients(G, losses, "pl_w2_dG", tolerance)
 
 
-def test_generator_loss_and_its_gradients_match_reference(networks):
+def test_generator_loss_and_its_gradients_match_reference(networks, tolerance):
     G, D, losses = networks
     G.zero_grad()
     logits = D(G.synthesis(G.mapping(losses["z"], losses["c"])), losses["c"])
@@ -81,7 +96,7 @@ def test_generator_loss_and_its_gradients_match_reference(networks):
     loss = generator_loss(logits)
     torch.testing.assert_close(loss.mean(), losses["Gmain_loss"], rtol=1e-4, atol=1e-5)
     loss.backward()
-    check_gradients(G, losses, "Gmain_dG")
+    check_gradients(G, losses, "Gmain_dG", tolerance)
 
 
 def test_mapping_average_matches_reference(networks):
