@@ -10,7 +10,7 @@ from torch import Tensor
 
 from histoxplain._checks import check, check_at_least, check_between
 from histoxplain.data.case import Case
-from histoxplain.data.synthetic.causes import Causes, draw_causes
+from histoxplain.data.synthetic.causes import EXTENT, Causes, draw_causes
 from histoxplain.data.synthetic.fields import Field
 from histoxplain.data.synthetic.layout import Layout, Nuclei, draw_layout, epithelial_nuclei
 from histoxplain.data.synthetic.paint import amounts, develop, make_plan, stromal_nuclei
@@ -20,7 +20,13 @@ CLASS_NAMES = ("healthy", "diseased")
 
 
 def tissue(
-    n: int, resolution: int = 64, seed: int = 0, *, share: float = 0.5, causes: Causes | None = None
+    n: int,
+    resolution: int = 64,
+    seed: int = 0,
+    *,
+    share: float = 0.5,
+    causes: Causes | None = None,
+    extent: tuple[float, float] = EXTENT,
 ) -> list[Case]:
     """Draw H&E-like tissue with known causes.
 
@@ -29,7 +35,8 @@ def tissue(
         resolution: side of the images, in pixels; the same seed shows the same tissue at any resolution.
         seed: image `i` depends on `(seed, i)` only.
         share: share of diseased images, 0 to 1.
-        causes: the same causes for all images, instead of drawing them; `share` is ignored then.
+        causes: the same causes for all images, instead of drawing them; `share` and `extent` are ignored then.
+        extent: the least and the largest share of a diseased image that is diseased; a small one is a local finding.
 
     Returns:
         Cases with label 0 (healthy) or 1 (diseased), boolean mask of the diseased part, and in `meta` the true causes
@@ -46,12 +53,13 @@ def tissue(
     check_at_least("n", n, 0)
     check_at_least("resolution", resolution, 8)
     check_between("share", share, 0, 1)
+    check(0 < extent[0] <= extent[1] <= 1, "extent", "be two shares in (0, 1], the smaller first", tuple(extent))
     cases = []
     for i in range(n):
         image_seed = (seed, i)
         rng = np.random.default_rng((*image_seed, 0))
         diseased = bool(rng.uniform() < share)
-        cases.append(paint_case(causes or draw_causes(diseased, rng), resolution, image_seed))
+        cases.append(paint_case(causes or draw_causes(diseased, rng, extent), resolution, image_seed))
     return cases
 
 

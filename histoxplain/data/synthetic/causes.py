@@ -37,17 +37,20 @@ class Causes:
 
 
 HEALTHY = Causes()
+EXTENT = (0.25, 0.9)
+"""Between which the diseased share of an image is drawn unless told otherwise."""
 
 
-def draw_causes(diseased: bool, rng: np.random.Generator) -> Causes:
-    """Draw the causes of one image; stain is drawn alike for both classes.
+def draw_causes(diseased: bool, rng: np.random.Generator, extent: tuple[float, float] = EXTENT) -> Causes:
+    """Draw the causes of one image; stain is drawn alike for both classes, `extent` between its two bounds.
 
     Example:
         >>> draw_causes(False, np.random.default_rng(0)).extent
         0.0
     """
-    crowding, size, darkness, extent = rng.uniform((0.65, 1.4, 0.6, 0.25), (1.0, 1.9, 0.9, 0.9)).tolist()
+    low, high = extent
+    crowding, size, darkness, sick = rng.uniform((0.65, 1.4, 0.6, low), (1.0, 1.9, 0.9, high)).tolist()
     stain = float(np.clip(rng.normal(0, 0.4), -1, 1))
     if not diseased:
         return Causes(stain=stain)
-    return Causes(crowding=crowding, nuclear_size=size, nuclear_darkness=darkness, stain=stain, extent=extent)
+    return Causes(crowding=crowding, nuclear_size=size, nuclear_darkness=darkness, stain=stain, extent=sick)

@@ -106,3 +106,13 @@ def test_thousands_a_minute():
     start = process_time()
     tissue(20, 64)
     assert 20 / (process_time() - start) * 60 > 1000
+
+
+def test_extent_bounds_the_diseased_share():
+    local = tissue(6, 32, seed=4, share=1, extent=(0.05, 0.2))
+    assert all(0.05 <= case.meta["extent"] <= 0.2 for case in local)
+    assert max(case.mask.float().mean() for case in local) < 0.5
+    same = [case.meta["crowding"] for case in tissue(6, 32, seed=4, share=1)]
+    assert same == [case.meta["crowding"] for case in local]  # nothing else is drawn otherwise
+    with pytest.raises(InputError, match="`extent` must be two shares"):
+        tissue(1, 32, extent=(0.5, 0.2))
