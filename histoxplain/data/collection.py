@@ -10,13 +10,15 @@ from pathlib import Path
 from PIL import Image
 
 from histoxplain._checks import check
+from histoxplain.data.boxes import cropped
 from histoxplain.data.folder import SUFFIXES
 from histoxplain.data.groups import GroupOf
-from histoxplain.data.layouts import SPLIT_NAMES, Table, read_layout
+from histoxplain.data.layouts import SPLIT_NAMES, read_layout
 from histoxplain.data.naming import LabelOf, relabel
 from histoxplain.data.opening import open_source
 from histoxplain.data.report import Skipped
 from histoxplain.data.source import Row
+from histoxplain.data.table import Table
 from histoxplain.data.tree import Tree
 from histoxplain.data.window import Window
 from histoxplain.data.zip import ImageZip, is_zip
@@ -44,22 +46,30 @@ class Collection:
 
 
 def collect(
-    path: Path, group_of: GroupOf | None, white: int, label_of: LabelOf | None = None, window: Window = None
+    path: Path,
+    group_of: GroupOf | None,
+    white: int,
+    label_of: LabelOf | None = None,
+    window: Window = None,
+    boxes: bool = False,
 ) -> Collection:
     """The images of a folder, an archive, or any file that `open_source` reads; `label_of` may tell other classes.
 
     Raises:
-        InputError: if there are none, or their classes cannot be told.
+        InputError: if there are none, or their classes cannot be told, or their bounding boxes, where `boxes` are asked
+            for.
     """
     if path.is_dir() and not (path / "data.mdb").is_file():
         tree = Tree.of_folder(path)
         table = told_by_names(read_layout(tree), label_of)
         loads = [partial(tree.picture, name, white, window) for name in table.names]
-        return collect_table(path, tree, table, loads, group_of)
+        return collect_table(path, tree, table, in_boxes(path, table, loads, boxes), group_of)
     if is_zip(path):
         archive = ImageZip(path, white=white, window=window)
         loads = [partial(archive.picture, i) for i in range(len(archive))]
-        return collect_table(path, archive.tree, told_by_names(archive.table, label_of), loads, group_of)
+        table = told_by_names(archive.table, label_of)
+        return collect_table(path, archive.tree, table, in_boxes(path, table, loads, boxes), group_of)
+    refuse_boxes(path, not boxes)
     source = open_source(path)
     stored = hasattr(source, "picture")
     check(stored, "source", "be a folder of class folders, an archive or an LMDB", f"the file {path}", WAY_OUT)
@@ -78,6 +88,21 @@ def told_by_names(table: Table, label_of: LabelOf | None) -> Table:
     return replace(table, rows=tuple(rows), class_names=tuple(names), numbered=False)
 
 
+def in_boxes(
+    path: Path, table: Table, loads: Sequence[Callable[[], Image.Image]], boxes: bool
+) -> Sequence[Callable[[], Image.Image]]:
+    """How to load the images, cropped to their bounding boxes if that was asked for."""
+    if not boxes:
+        return loads
+    refuse_boxes(path, bool(table.boxes))
+    return [partial(cropped, load, box) for load, box in zip(loads, table.boxes)]
+
+
+def refuse_boxes(path: Path, known: bool) -> None:
+    """There must be bounding boxes to crop to."""
+    check(known, "boxes", "be cropped to where the data has a bounding_boxes.txt, as CUB-200", path, "leave it out")
+
+
 def collect_table(
     path: Path, tree: Tree, table: Table, loads: Sequence[Callable[[], Image.Image]], group_of: GroupOf | None
 ) -> Collection:
@@ -88,6 +113,7 @@ def collect_table(
     check(not splits, "source", "hold one folder per class", got, f"put class folders into {names[0] if names else ''}")
     used = {*table.names, *table.lists}
     skipped = [Skipped(name, table.left_out.get(name) or why_not(name)) for name in tree.names if name not in used]
+    skipped += [Skipped(name, reason) for name, reason in table.left_out.items() if name not in tree]
     return choose(table.rows, loads, names, group_of, skipped, table.numbered)
 
 

@@ -7,17 +7,18 @@ taken. The last one, a folder for every class, always does.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from histoxplain._checks import InputError, check
 from histoxplain.data.companion import Companion, complete
-from histoxplain.data.folder import SUFFIXES
+from histoxplain.data.cub import cub
 from histoxplain.data.groups import read_table
 from histoxplain.data.labels import parse_label, with_labels
 from histoxplain.data.patients import all_patients, chest_patients
 from histoxplain.data.source import Row
+from histoxplain.data.table import Table, images, tabulate
 from histoxplain.data.tree import Tree, visible
 
 SPLIT_NAMES = {
@@ -25,23 +26,6 @@ SPLIT_NAMES = {
     **dict.fromkeys(("val", "valid", "validation"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-
-
-@dataclass(frozen=True)
-class Table:
-    """The images of a tree. `names[i]` is the file of `rows[i]`."""
-
-    names: tuple[str, ...]
-    rows: tuple[Row, ...]
-    class_names: tuple[str, ...]
-    left_out: dict[str, str] = field(default_factory=dict)
-    """Image files that are not among them, and why."""
-    lists: tuple[str, ...] = ()
-    """Files that were read to know all this."""
-    numbered: bool = False
-    """Whether classes are numbers that others rely on, so that empty ones must stay."""
-
-
 Layout = Callable[[Tree, str], Table | None]
 
 
@@ -53,22 +37,12 @@ def read_layout(tree: Tree, strip: bool = False) -> Table:
         strip: whether such a folder is always skipped, as archives have it; else it may be the only class.
     """
     wrapper = wrapping_folder(tree)
-    for layout in (nvidia, birds, rsna, split_folders, lung_and_colon):
+    for layout in (nvidia, cub, rsna, split_folders, lung_and_colon):
         for root in dict.fromkeys(("", wrapper)):
             table = layout(tree, root)
             if table is not None:
                 return table
     return class_folders(tree, wrapper if strip and has_subfolders(tree, wrapper) else "")
-
-
-def images(tree: Tree, root: str) -> list[str]:
-    """Visible image files below `root`."""
-    return [name for name in tree.names if name.startswith(root) and visible(name) and is_image(name)]
-
-
-def is_image(name: str) -> bool:
-    """Whether a file name promises an image."""
-    return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
 def wrapping_folder(tree: Tree) -> str:
@@ -80,22 +54,6 @@ def wrapping_folder(tree: Tree) -> str:
 def has_subfolders(tree: Tree, root: str) -> bool:
     """Whether the images below `root` lie in folders."""
     return any("/" in name[len(root) :] for name in images(tree, root))
-
-
-def tabulate(
-    names: Sequence[str],
-    root: str,
-    classes: Sequence[str | None],
-    empty: Sequence[str] = (),
-    **more: Sequence[str | None],
-) -> Table:
-    """A table with classes in alphabetical order, also of those that have no image; `more` are groups and splits."""
-    class_names = sorted({name for name in classes if name is not None} | set(empty))
-    number = {name: i for i, name in enumerate(class_names)}
-    rows = [Row(name[len(root) :], number.get(label, -1)) for name, label in zip(names, classes)]
-    for key, values in more.items():
-        rows = [replace(row, **{key: value}) for row, value in zip(rows, values)]
-    return Table(tuple(names), tuple(rows), tuple(class_names))
 
 
 def class_folders(tree: Tree, root: str) -> Table:
@@ -129,19 +87,6 @@ def lung_and_colon(tree: Tree, root: str) -> Table | None:
     if not parts or any(len(part) != 3 or not part[0].endswith("_image_sets") for part in parts):
         return None
     return tabulate(names, root, [part[1] for part in parts])
-
-
-def birds(tree: Tree, root: str) -> Table | None:
-    """CUB-200-2011 (Wah et al., 2011): `images.txt` lists the images, `train_test_split.txt` the published split."""
-    lists = [f"{root}images.txt", f"{root}train_test_split.txt"]
-    if not all(name in tree for name in lists):
-        return None
-    files, training = (dict(line.split(None, 1) for line in tree.text(name).splitlines() if line) for name in lists)
-    split = {f"{root}images/{file.strip()}": training.get(key, "").strip() for key, file in files.items()}
-    names = [name for name in images(tree, f"{root}images/") if name in split]
-    classes = [PurePosixPath(name).parent.name for name in names]
-    parts = ["train" if split[name] == "1" else "test" for name in names]
-    return replace(tabulate(names, f"{root}images/", classes, split=parts), lists=tuple(lists))
 
 
 def rsna(tree: Tree, root: str) -> Table | None:

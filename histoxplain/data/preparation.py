@@ -49,6 +49,7 @@ def prepare(
     channels: int | None = None,
     white: int = WHITE_16_BIT,
     window: Window = None,
+    boxes: bool = False,
     overwrite: bool = False,
     workers: int | None = None,
     progress: bool = True,
@@ -72,6 +73,7 @@ def prepare(
         channels: 1 (grey) or 3 (RGB); None takes grey if no image has any colour.
         white: the value of white in 16-bit files.
         window: of DICOM; the number of the files' window, from 1, or centre and width. By default the first.
+        boxes: crop to the square around the bounding box that the data set gives for each image, as CUB-200 does.
         overwrite: whether an existing destination may be replaced.
         workers: threads that read; as many as there are processors by default.
         progress: whether to show a progress bar on stderr.
@@ -88,7 +90,7 @@ def prepare(
     check_at_least("workers", workers, 1)
     destination = check_destination(destination, overwrite, kind)
     source = check_exists("source", source)
-    found = collect(source, group_of, white, label_of, window)
+    found = collect(source, group_of, white, label_of, window, boxes)
     candidates, skipped, doubts = found.candidates, found.skipped, []
     check(bool(candidates), "source", "hold images", f"{source}, where {summary(skipped)}", WAY_OUT)
     channels = choose_channels(candidates, channels, WRITERS[kind].channels)

@@ -16,9 +16,10 @@ from histoxplain._atomic import replacing
 from histoxplain._checks import check, check_power_of_two
 from histoxplain.data.companion import describe
 from histoxplain.data.labels import shared_labels
-from histoxplain.data.layouts import Table, read_layout
+from histoxplain.data.layouts import read_layout
 from histoxplain.data.source import Row
 from histoxplain.data.stored import StoredSource
+from histoxplain.data.table import Table
 from histoxplain.data.transforms import WHITE_16_BIT, decode_picture
 from histoxplain.data.tree import Tree, open_zip, read_member
 from histoxplain.data.window import Window

@@ -175,6 +175,8 @@ def birds(evil=None):
     buffer = io.BytesIO()
     files = {f"CUB_200_2011/images/{i:03d}.Bird/a{i}.png": png(i) for i in (1, 2)}
     files["CUB_200_2011/images.txt"] = b"1 001.Bird/a1.png\n2 002.Bird/a2.png\n"
+    files["CUB_200_2011/image_class_labels.txt"] = b"1 1\n2 2\n"
+    files["CUB_200_2011/classes.txt"] = b"1 001.Bird\n2 002.Bird\n"
     files["CUB_200_2011/train_test_split.txt"] = b"1 1\n2 0\n"
     files |= {evil: b"x"} if evil else {}
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:

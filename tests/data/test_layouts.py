@@ -49,6 +49,8 @@ EXTRAS = {
     "BIRDS": {
         "CUB_200_2011/README": "",
         "CUB_200_2011/images.txt": "".join(f"{i + 1} {row[0]}\n" for i, row in enumerate(BIRDS.values())),
+        "CUB_200_2011/image_class_labels.txt": "1 1\n2 1\n3 200\n",
+        "CUB_200_2011/classes.txt": "1 001.Black_footed_Albatross\n200 200.Common_Yellowthroat\n",
         "CUB_200_2011/train_test_split.txt": "1 0\n2 1\n3 1\n",
         "CUB_200_2011/parts/parts.txt": "1 back\n",
     },
