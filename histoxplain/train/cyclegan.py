@@ -66,14 +66,7 @@ def train_cyclegan(
     training = CycleGANTraining(splits, judge, config)
     if state is not None:
         training.load_state_dict(state)
-    run = TranslationRun(out, training, quiet)
-    try:
-        run.train()
-    except KeyboardInterrupt:
-        run.save()
-        raise
-    finally:
-        run.close()
+    TranslationRun(out, training, quiet).train()
     return Path(out) / NETWORK
 
 

@@ -84,14 +84,7 @@ def train_encoder(
     training = EncoderTraining(source.pixels(chosen), generator, classifier, config, fresh=state is None)
     if state is not None:
         training.load_state_dict(state)
-    run = Run(out, training, quiet)
-    try:
-        run.train()
-    except KeyboardInterrupt:
-        run.save()
-        raise
-    finally:
-        run.close()
+    Run(out, training, quiet).train()
     return Path(out) / "encoder.safetensors"
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from histoxplain._checks import check
 from histoxplain._device import resolve_device
 from histoxplain._malloc import keep_freed_memory
-from histoxplain._ranks import RankError, first, rank, world
+from histoxplain._ranks import first, rank, world
 from histoxplain.data import open_source, to_unit
 from histoxplain.models.stylegan2 import Discriminator, Generator, save_discriminator, save_generator
 from histoxplain.train.ada import AdaptiveAugment
@@ -88,16 +88,7 @@ def train_gan(
     if state is not None:
         training.load_state_dict(state)
     copy_from_first_(training.tensors())
-    run = Run(out, training, quiet)
-    try:
-        run.train()
-    except KeyboardInterrupt:
-        first(run.save)
-        raise
-    except RankError as error:
-        raise RankError(f"{error}; --resume continues from {Path(out) / STATE}, if there is one yet") from error
-    finally:
-        run.close()
+    Run(out, training, quiet).train()
     return Path(out) / "generator.safetensors"
 
 

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from histoxplain._ranks import rank
+from histoxplain._ranks import RankError, first, rank
 from histoxplain.train.distributed import Interruption
-from histoxplain.train.loop import JsonLog, progress, start_wandb
+from histoxplain.train.loop import STATE, JsonLog, progress, start_wandb
 
 if TYPE_CHECKING:
     from histoxplain.train.encoder import EncoderTraining
@@ -29,7 +29,23 @@ class Run:
         self.bar = progress(total, done, training.title, "img", quiet or not self.writes)
 
     def train(self) -> None:
-        """All the steps that are left."""
+        """Take all the steps that are left; Ctrl-C keeps the last one.
+
+        Raises:
+            RankError: if another process of several ended; the last snapshot continues.
+        """
+        try:
+            self._steps()
+        except KeyboardInterrupt:
+            first(self.save)
+            raise
+        except RankError as error:
+            state = self.out / STATE
+            raise RankError(f"{error}; --resume continues from {state}, if there is one yet") from error
+        finally:
+            self.close()
+
+    def _steps(self) -> None:
         training, config = self.training, self.training.config
         tick = snapshot = training.images_seen
         began = time.perf_counter()
