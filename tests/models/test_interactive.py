@@ -5,6 +5,7 @@ import torch
 
 from histoxplain import InputError
 from histoxplain.models import Generator, GeneratorConfig
+from histoxplain.models.detail import detail_site, detailed
 from histoxplain.models.stylegan2 import interactive
 from histoxplain.models.stylegan2.packed import PackedLayers
 from histoxplain.ops import packed
@@ -60,6 +61,30 @@ def test_it_draws_what_the_generator_draws(how, changes):
     with torch.no_grad():
         for mode in ("const", "none"):
             torch.testing.assert_close(fast.synthesis(ws, mode), G.synthesis(ws, mode), atol=2e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("changes", [{}, {"architecture": "resnet"}, {"channel_base": 96, "channel_max": 33}], ids=str)
+@pytest.mark.parametrize("keep", [True, False])
+def test_an_offset_of_feature_maps_is_drawn_as_the_generator_draws_it(how, changes, keep):
+    G = generator(**changes)
+    ws, fast = latents(G), G.interactive("float32", keep)
+    offsets = [None, torch.randn(3, detail_site(G).conv1.weight.shape[0], 8, 8), None]
+    with torch.no_grad():
+        for offset in offsets:
+            with detailed(G, offset):
+                expected = G.synthesis(ws)
+            got = fast.synthesis(ws, detail=offset)
+            torch.testing.assert_close(got, expected, atol=2e-5, rtol=1e-5)
+            if keep:
+                assert fast.synthesis(ws, detail=offset).equal(got)
+                assert not fast.computed
+        s = {name: rows + (name == "b32.conv1") for name, rows in G.styles(ws).items()}
+        fast.synthesis(ws, detail=offsets[1])
+        with detailed(G, offsets[1]):
+            expected = G.synthesis_from_styles(s)
+        torch.testing.assert_close(fast.synthesis_from_styles(s, detail=offsets[1]), expected, atol=2e-5, rtol=1e-5)
+    with pytest.raises(InputError, match="detail"):
+        fast.synthesis(ws, detail=offsets[1][:2])
 
 
 def test_random_noise_is_drawn_anew_and_in_the_same_order(how):

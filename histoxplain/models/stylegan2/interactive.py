@@ -10,6 +10,7 @@ from torch import Tensor
 
 from histoxplain._checks import check, check_one_of
 from histoxplain._device import resolve_precision
+from histoxplain.models.detail import detail_site
 from histoxplain.models.stylegan2.generator import NOISE_MODES, Generator, Styles
 from histoxplain.models.stylegan2.packed import PackedLayers
 from histoxplain.models.stylegan2.plain import PlainLayers
@@ -47,6 +48,8 @@ class InteractiveGenerator:
         self._before: _Pass | None = None
         widest = max(r * r * generator.config.width(r) for r in generator.config.resolutions)
         self.chunk = max(1, CHUNK // (widest * self.dtype.itemsize))
+        block = detail_site(generator)
+        self.site = None if block is None else f"b{2 * block.resolution}.conv0"  # the first layer to see a detail
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("_") or name == "generator":
@@ -65,9 +68,15 @@ class InteractiveGenerator:
         """Noise `(N, z_dim)` and labels `(N, c_dim)` to images, as `Generator` does."""
         return self.synthesis(self.mapping(z, c, truncation_psi, truncation_cutoff), noise_mode)
 
-    def synthesis(self, ws: Tensor, noise_mode: str = "const", generator: torch.Generator | None = None) -> Tensor:
+    def synthesis(
+        self,
+        ws: Tensor,
+        noise_mode: str = "const",
+        generator: torch.Generator | None = None,
+        detail: Tensor | None = None,
+    ) -> Tensor:
         """`ws` `(N, num_ws, w_dim)` to images `(N, img_channels, R, R)`, float32; see `SynthesisNetwork.forward`."""
-        return self.synthesis_from_styles(self.styles(ws), noise_mode, generator)
+        return self.synthesis_from_styles(self.styles(ws), noise_mode, generator, detail)
 
     @torch.no_grad()
     def styles(self, ws: Tensor) -> OrderedDict[str, Tensor]:
@@ -76,24 +85,42 @@ class InteractiveGenerator:
 
     @torch.no_grad()
     def synthesis_from_styles(
-        self, s: Styles, noise_mode: str = "const", generator: torch.Generator | None = None
+        self,
+        s: Styles,
+        noise_mode: str = "const",
+        generator: torch.Generator | None = None,
+        detail: Tensor | None = None,
     ) -> Tensor:
         """Images `(N, img_channels, R, R)` from the styles of `styles`, edited or not.
 
+        Args:
+            s: layer name -> `(N, channels)`.
+            noise_mode: see `SynthesisNetwork.forward`.
+            generator: see `SynthesisNetwork.forward`.
+            detail: offset of the feature maps, `(N, C, h, w)`, added where `models.detail.detailed` adds it.
+
         Raises:
-            InputError: if a layer's style is missing or of another shape, or on an unknown noise mode.
+            InputError: if a layer's style is missing or of another shape, if there is a detail and no place for it, or
+                on an unknown noise mode.
         """
         check_one_of("noise_mode", noise_mode, NOISE_MODES)
         s = {name: self._checked(name, s) for name in self.layers.names}
         batch = len(s[self.layers.names[0]])
         check(all(len(rows) == batch for rows in s.values()), "s", f"hold {batch} rows for every layer", "other counts")
+        ok = detail is None or (self.site is not None and len(detail) == batch)
+        check(ok, "detail", f"hold {batch} offsets, and the generator have a place for them", "others, or no place")
         if self.keep:
-            return self._draw(s, noise_mode, generator).clone()
-        starts = range(0, max(batch, 1), self.chunk)
-        parts = [{name: rows[i : i + self.chunk] for name, rows in s.items()} for i in starts]
-        return torch.cat([self._draw(part, noise_mode, generator) for part in parts])
+            return self._draw(s, noise_mode, generator, detail).clone()
+        images = []
+        for i in range(0, max(batch, 1), self.chunk):
+            part = {name: rows[i : i + self.chunk] for name, rows in s.items()}
+            some = None if detail is None else detail[i : i + self.chunk]
+            images.append(self._draw(part, noise_mode, generator, some))
+        return torch.cat(images)
 
-    def _draw(self, s: dict[str, Tensor], noise_mode: str, rng: torch.Generator | None) -> Tensor:
+    def _draw(
+        self, s: dict[str, Tensor], noise_mode: str, rng: torch.Generator | None, detail: Tensor | None
+    ) -> Tensor:
         before, self._before, self.computed = self._before, None, []  # a pass that breaks off leaves nothing to rely on
         fresh = before is None or before.noise_mode != noise_mode or noise_mode == "random"
         x = image = None
@@ -112,13 +139,17 @@ class InteractiveGenerator:
                 images[name] = image
             else:
                 new_x = new_x or edited
+                if name == self.site:
+                    new_x = new_x or not _same(detail, before.detail)
+                    x = x if detail is None or not new_x else self.layers.shifted(x, detail)
                 if new_x:
                     x = self.layers.features(name, x, s[name], noise_mode, rng)
                     self.computed.append(name)
                 else:
                     x = self.layers.kept(name)
         if self.keep:
-            self._before = _Pass(noise_mode, {name: rows.clone() for name, rows in s.items()}, images)
+            kept = None if detail is None else detail.clone()
+            self._before = _Pass(noise_mode, {name: rows.clone() for name, rows in s.items()}, images, kept)
         return image
 
     def _checked(self, name: str, s: Styles) -> Tensor:
@@ -135,3 +166,8 @@ class _Pass:
     noise_mode: str
     styles: dict[str, Tensor]
     images: dict[str, Tensor]
+    detail: Tensor | None
+
+
+def _same(a: Tensor | None, b: Tensor | None) -> bool:
+    return a is b or (a is not None and b is not None and torch.equal(a, b))

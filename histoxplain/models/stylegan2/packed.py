@@ -126,6 +126,12 @@ class PackedLayers(PlainLayers):
         packed.synthesis_rgb(x, weights.weight, style, weights.bias, below, clamp, self.workspace, image)
         return image
 
+    def shifted(self, x: Tensor, detail: Tensor) -> Tensor:
+        """See `PlainLayers.shifted`."""
+        moved = x.clone()
+        moved[:, 1:-1, 1:-1, : detail.shape[1]] += detail.to(x.dtype).permute(0, 2, 3, 1)
+        return moved
+
     def _grow(self, size: int) -> None:
         if len(self.workspace) < size:
             self.workspace = torch.empty(size, dtype=self.dtype)

@@ -33,6 +33,7 @@ class PlainLayers:
         self.widths = {name: self._placed(name)[1].affine.weight.shape[0] for name in self.names}
         self.resample_filter = blocks[0].resample_filter
         self.outputs: dict[str, Tensor] = {}
+        self.entries: dict[int, Tensor] = {}
 
     def _placed(self, name: str) -> tuple[SynthesisBlock, nn.Module]:
         block, layer = self.blocks[name]
@@ -50,10 +51,10 @@ class PlainLayers:
         if block.architecture != "resnet" or block.resolution == 4:
             y = layer(x, style, **run)
         elif name.endswith("conv0"):
-            self.entry = x
+            self.entries[block.resolution if self.keep else 0] = x
             y = layer(x, style, **run)
         else:
-            entry = self.outputs[f"b{block.resolution // 2}.conv1"].to(x.dtype) if self.keep else self.entry
+            entry = self.entries[block.resolution if self.keep else 0]
             y = block.skip(entry, gain=sqrt(0.5)) + layer(x, style, gain=sqrt(0.5), **run)
         if self.keep:
             self.outputs[name] = y
@@ -63,6 +64,10 @@ class PlainLayers:
         """Features and the image so far to the image `(N, img_channels, r, r)`, float32."""
         rgb = self._placed(name)[1](x, style)
         return rgb if below is None else rgb + below
+
+    def shifted(self, x: Tensor, detail: Tensor) -> Tensor:
+        """Features with an offset `(N, C, h, w)`, elsewhere in memory: those that were kept stay as they are."""
+        return x + detail.to(x.dtype)
 
     def kept(self, name: str) -> Tensor:
         """The last output of a layer of features."""
