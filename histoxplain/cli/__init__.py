@@ -28,6 +28,10 @@ VERBS = {
         "histoxplain.cli.train_cyclegan",
         "train a translator between classes that changes a classifier's mind",
     ),
+    "train inpainting": (
+        "histoxplain.cli.train_inpainting",
+        "train a network that makes abnormal images normal, to mark findings",
+    ),
     "train encoder": ("histoxplain.cli.train_encoder", "train an encoder that finds a generator's latents of images"),
     "train stylex": ("histoxplain.cli.train_stylex", "train generator and encoder together for a classifier"),
     "generate": ("histoxplain.cli.generate", "draw images by seed and class, mixed or on the way between seeds"),

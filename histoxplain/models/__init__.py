@@ -17,6 +17,13 @@ _names = {
     "detail_encoder": ["DetailEncoder", "DetailEncoderConfig", "encode"],
     "encoder": ["Encoder", "load_encoder", "save_encoder"],
     "features": ["FeatureNet"],
+    "inpainting": [
+        "Inpainter",
+        "InpainterConfig",
+        "ProjectionDiscriminator",
+        "load_inpainter",
+        "save_inpainter",
+    ],
     "reference": ["Reference", "load_reference", "save_reference"],
     "stylegan2": [
         "Discriminator",
@@ -30,6 +37,7 @@ _names = {
         "save_generator",
     ],
     "uncertainty": ["Uncertainty", "uncertainty_of"],
+    "viscoin": ["ConceptConfig", "ConceptModel", "Concepts", "load_concepts", "save_concepts"],
     "vote": ["Vote"],
 }
 __getattr__, __dir__, __all__ = attach(__name__, _names)
