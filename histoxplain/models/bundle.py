@@ -20,6 +20,7 @@ from histoxplain.models.detail_encoder import DetailEncoder
 from histoxplain.models.encoder import Encoder, load_encoder
 from histoxplain.models.reference import Reference, load_reference
 from histoxplain.models.stylegan2 import Generator, load_generator
+from histoxplain.models.viscoin import ConceptModel, load_concepts
 
 FORMAT = "histoxplain.bundle/1"
 DESCRIPTION = "bundle.json"
@@ -48,6 +49,8 @@ class Bundle:
     """What images of the bundle's own kind measure, where these were measured: tells whether another is of the kind."""
     translator: Translator | None = None
     """Turns images of one class into another (CycleGAN), where one was trained."""
+    concepts: ConceptModel | None = None
+    """What the classifier looks for, as concepts that the generator can show (VisCoIN), where it was trained."""
 
     def __repr__(self) -> str:
         classes = ", ".join(self.class_names)
@@ -59,7 +62,7 @@ def check_part(bundle: Bundle, role: str, what: str) -> None:
 
     Args:
         bundle: or anything with the networks of one.
-        role: "generator", "translator", "oracle" or "encoder".
+        role: "generator", "translator", "oracle", "encoder" or "concepts".
         what: needs it; for the message.
 
     Raises:
@@ -99,6 +102,9 @@ def load_bundle(name: str | Path, device: str = "auto", precision: str = "auto")
             _check_fits(path, role, network, classifier)
     if encoder is not None and generator is not None:
         _check_encoder(path, generator, encoder)
+    concepts = None
+    if "concepts" in files and generator is not None:
+        concepts = load_concepts(path / files["concepts"], classifier, generator, encoder)
     card = path / "README.md"
     return Bundle(
         name=info["name"],
@@ -113,6 +119,7 @@ def load_bundle(name: str | Path, device: str = "auto", precision: str = "auto")
         info=info,
         reference=reference,
         translator=translator,
+        concepts=concepts,
     )
 
 
@@ -122,8 +129,8 @@ def write_bundle(path: str | Path, name: str, files: Mapping[str, str], **info: 
     Args:
         path: the folder.
         name: the bundle's name.
-        files: "classifier", and "generator" or "translator" or both, optionally "oracle", "encoder" and "reference", to
-            file names there.
+        files: "classifier", and "generator" or "translator" or both, optionally "oracle", "encoder", "concepts" and
+            "reference", to file names there.
         info: whatever else belongs there: title, data, licence, figures.
 
     Raises:

@@ -1,0 +1,68 @@
+"""Psi: from a classifier's maps to concept maps, and to what concepts leave out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from histoxplain.models.viscoin.config import POOLED, ConceptConfig
+
+SLOPE = 0.2
+
+
+class Extractor(nn.Module):
+    """Maps of a classifier's stages to concept maps `(N, K, g, g)`, at least 0, and to Phi' `(N, 9 K)`.
+
+    Every stage is brought to the grid by a convolution (3x3, or as large as its stride asks for) or, where it is
+    smaller, by interpolation; a 3x3 convolution mixes them, a 1x1 convolution reads the concepts. Channels of a stage
+    are standardised by figures that `calibrate` measures once.
+    """
+
+    def __init__(self, config: ConceptConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.looks = nn.ModuleList()
+        for i, ((_, channels), side) in enumerate(zip(config.stages, config.sides)):
+            stride = max(side // config.grid, 1)
+            kernel = 3 if stride < 3 else stride + 1 - stride % 2
+            self.looks.append(nn.Conv2d(channels, config.width, kernel, stride=stride, padding=kernel // 2))
+            self.register_buffer(f"mean{i}", torch.zeros(channels, 1, 1))
+            self.register_buffer(f"scale{i}", torch.ones(channels, 1, 1))
+        wide = config.width * len(config.stages)
+        self.mix = nn.Conv2d(wide, wide, 3, padding=1)
+        self.read = nn.Conv2d(wide, config.concepts, 1)
+        if config.support == "features":
+            beside = POOLED**2 * config.concepts
+            self.rest = nn.Sequential(
+                nn.Linear(POOLED**2 * wide, beside), nn.LeakyReLU(SLOPE), nn.Linear(beside, beside)
+            )
+
+    @torch.no_grad()
+    def calibrate(self, maps: Sequence[Tensor]) -> None:
+        """Measure mean and deviation of every channel on maps of some images."""
+        for i, x in enumerate(maps):
+            self.get_buffer(f"mean{i}").copy_(x.float().mean((0, 2, 3))[:, None, None])
+            self.get_buffer(f"scale{i}").copy_(1 / (x.float().std((0, 2, 3)) + 1e-4)[:, None, None])
+
+    def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
+        """Concept maps, and Phi' where the support is read from features."""
+        seen = []
+        for i, (look, x) in enumerate(zip(self.looks, maps)):
+            x = look((x.float() - self.get_buffer(f"mean{i}")) * self.get_buffer(f"scale{i}"))
+            seen.append(self._on_grid(F.leaky_relu(x, SLOPE)))
+        x = F.leaky_relu(self.mix(torch.cat(seen, 1)), SLOPE)
+        concepts = F.relu(self.read(x))
+        if self.config.support != "features":
+            return concepts, None
+        return concepts, self.rest(F.adaptive_avg_pool2d(x, POOLED).flatten(1))
+
+    def _on_grid(self, x: Tensor) -> Tensor:
+        side = (self.config.grid,) * 2
+        if x.shape[2] == x.shape[3] == side[0]:
+            return x
+        if x.shape[2] > side[0]:
+            return F.adaptive_avg_pool2d(x, side)
+        return F.interpolate(x, size=side, mode="bilinear", align_corners=False)
