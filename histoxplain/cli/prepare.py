@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from histoxplain.data import Report
 
 
+SYNTHETIC = "synthetic"
+
+
 @dataclass(frozen=True)
 class Command:
     """Options of `histoxplain prepare`."""
 
     source: Annotated[Positional[Path], arg(metavar="SOURCE")]
     """Folder with one sub-folder of images (or DICOM) per class, the folder or zip of a published data set, NVIDIA's
-    dataset.zip, MedMNIST's npz, an LMDB of rosinality or HistoXplaining, or an LMDB made before."""
+    dataset.zip, MedMNIST's npz, an LMDB of rosinality or HistoXplaining, an LMDB made before, or the word "synthetic"
+    for tissue painted by histoxplain, whose diseased part is known."""
     destination: Annotated[Positional[Path], arg(metavar="DESTINATION")]
     """What to write: an LMDB, or what its ending .zip or .npz says."""
     resolution: int = 64
@@ -43,7 +47,7 @@ class Command:
     fractions: tuple[float, float, float] | None = None
     """Shares of train, validation and test; by default the published split, or else 0.7 0.15 0.15."""
     seed: int = 0
-    """Of the split, which depends on labels, groups and seed only."""
+    """Of the split, which depends on labels, groups and seed only, and of synthetic tissue."""
     channels: Literal["auto", "1", "3"] = "auto"
     """1 for grey, 3 for RGB; auto takes grey if no image has any colour."""
     white: int = 65535
@@ -54,17 +58,48 @@ class Command:
     """Crop to the square around the bounding box that the data set gives for each image, as CUB-200 does."""
     workers: int | None = None
     """Threads that read; by default one per processor."""
+    masks: Path | None = None
+    """Folder with masks of what is diseased (0 is not), in files named as the images; prepared with them, for tests."""
+    count: int = 1000
+    """How many images of synthetic tissue to paint."""
+    share: float = 0.5
+    """Share of it that is diseased."""
+    extent: tuple[float, float] = (0.25, 0.9)
+    """The least and the largest share of a diseased image of it that is diseased."""
     overwrite: bool = False
     """Replace DESTINATION if it exists."""
 
     def __call__(self) -> None:
         """Prepare, and print what came out."""
+        report = self._paint() if str(self.source) == SYNTHETIC else self._convert()
+        print(describe(report))
+
+    def _paint(self) -> Report:
+        """Prepare synthetic tissue."""
+        from histoxplain.data.synthetic import prepare_tissue
+
+        return prepare_tissue(
+            self.destination,
+            self.count,
+            self.resolution,
+            share=self.share,
+            extent=self.extent,
+            seed=self.seed,
+            format=self.format,
+            fractions=self.fractions,
+            channels=None if self.channels == "auto" else int(self.channels),
+            overwrite=self.overwrite,
+            workers=self.workers,
+        )
+
+    def _convert(self) -> Report:
+        """Prepare images that exist."""
         from histoxplain.data.groups import choose_groups
         from histoxplain.data.naming import labels_from_name
         from histoxplain.data.preparation import prepare
         from histoxplain.data.window import parse_window
 
-        report = prepare(
+        return prepare(
             self.source,
             self.destination,
             self.resolution,
@@ -79,8 +114,8 @@ class Command:
             boxes=self.boxes,
             overwrite=self.overwrite,
             workers=self.workers,
+            masks=self.masks,
         )
-        print(describe(report))
 
 
 def describe(report: Report) -> str:
@@ -90,6 +125,7 @@ def describe(report: Report) -> str:
     lines = [f"{report.count} {kind} images of {side} pixels in {report.groups} groups -> {report.destination}"]
     for name, splits in report.classes.items():
         lines.append(f"  {name}: " + ", ".join(f"{count} {split}" for split, count in splits.items()))
+    lines += [f"  {report.masks} of them with a mask"] if report.masks else []
     lines += [f"  terms: {report.terms}"] if report.terms else []
     lines += [f"  note: {note}" for note in report.notes]
     count = len(report.skipped)

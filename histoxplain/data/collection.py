@@ -32,6 +32,8 @@ class Candidate:
 
     row: Row
     load: Callable[[], Image.Image]
+    load_mask: Callable[[], Image.Image | None] | None = None
+    """Gives what is diseased as "L" picture of 0 and 255, as large as the image; None where nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Collection:
     skipped: list[Skipped] = field(default_factory=list)
     numbered: bool = False
     """Whether classes are numbers that others rely on, so that empty ones must stay."""
+    notes: list[str] = field(default_factory=list)
+    """What else a careful person should know."""
 
 
 def collect(
@@ -77,7 +81,8 @@ def collect(
     rows, names, numbered = source.rows, list(source.class_names), label_of is None
     if label_of is not None:
         rows, names = relabel(rows, names, label_of)
-    return choose(rows, loads, names, group_of, [], numbered)
+    masks = [partial(source.mask_picture, i) for i in range(len(source))] if hasattr(source, "mask_picture") else ()
+    return choose(rows, loads, names, group_of, [], numbered, masks)
 
 
 def told_by_names(table: Table, label_of: LabelOf | None) -> Table:
@@ -124,16 +129,17 @@ def choose(
     group_of: GroupOf | None,
     skipped: list[Skipped],
     numbered: bool,
+    masks: Sequence[Callable[[], Image.Image | None]] = (),
 ) -> Collection:
     """Leave out what has no group or no class where others have one."""
     candidates = []
-    for row, load in zip(rows, loads):
+    for row, load, load_mask in zip(rows, loads, masks or [None] * len(rows)):
         row = replace(row, group=group_of(row.id), split=None) if group_of else row
         reason = reason_to_skip(row, grouped=group_of is not None, classes=bool(class_names) and not numbered)
         if reason:
             skipped.append(Skipped(row.id, reason))
         else:
-            candidates.append(Candidate(row, load))
+            candidates.append(Candidate(row, load, load_mask))
     return Collection(candidates, class_names, skipped, numbered)
 
 

@@ -1,7 +1,7 @@
 """Prepared data: one LMDB file with square PNGs, labels, groups and splits.
 
 Keys: `meta` (JSON), `case-00000000` (JSON: id, label, group, split, and a vector if there is one), `image-00000000`
-(PNG).
+(PNG), and `mask-00000000` (grey PNG, 255 where diseased, else 0) for the images whose mask is known.
 """
 
 from __future__ import annotations
@@ -9,14 +9,19 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import lmdb
+import torch
 from PIL import Image
+from torch import Tensor
 
 from histoxplain._checks import InputError, check
+from histoxplain.data.case import Case
 from histoxplain.data.lmdb_writer import LMDBFormat
+from histoxplain.data.masks import from_mask
 from histoxplain.data.source import Row
 from histoxplain.data.stored import StoredSource
 
@@ -32,6 +37,11 @@ def case_key(number: int) -> bytes:
 def image_key(number: int) -> bytes:
     """Key of a case's PNG."""
     return b"image-%08d" % number
+
+
+def mask_key(number: int) -> bytes:
+    """Key of a mask's PNG."""
+    return b"mask-%08d" % number
 
 
 def data_file(path: Path) -> Path:
@@ -124,6 +134,36 @@ class ImageLMDB(LMDBSource):
         """A case's image as "L" or "RGB" picture."""
         return decode_png(self._read([image_key(self.numbers[index])])[0])
 
+    def mask_picture(self, index: int) -> Image.Image | None:
+        """What is diseased in a case, as "L" picture of 0 and 255; None where that is not known."""
+        found = self._find([mask_key(self.numbers[index])])[0] if self.meta.get("masks") else None
+        return None if found is None else decode_png(found)
+
+    def __getitem__(self, index: int) -> Case:
+        mask = self.mask_picture(index)
+        return replace(super().__getitem__(index), mask=None if mask is None else from_mask(mask))
+
+    def masks(self, indices: Sequence[int] | None = None) -> Tensor:
+        """What is diseased in many cases.
+
+        Args:
+            indices: which cases; all of them by default.
+
+        Returns:
+            boolean, shape (N, resolution, resolution).
+
+        Raises:
+            InputError: if a case has no mask.
+        """
+        places = range(len(self)) if indices is None else [int(index) for index in indices]
+        result = torch.empty(len(places), self.resolution, self.resolution, dtype=torch.bool)
+        for row, place in enumerate(places):
+            picture = self.mask_picture(place)
+            got = f"{self.path}, where {self.rows[place].id} has none"
+            check(picture is not None, "data", "hold a mask for every image", got, "prepare it with masks")
+            result[row] = from_mask(picture)
+        return result
+
 
 class ImageLMDBWriter(LMDBFormat):
     """Writes prepared data: the file that `ImageLMDB` reads."""
@@ -133,6 +173,10 @@ class ImageLMDBWriter(LMDBFormat):
     def put_image(self, number: int, png: bytes) -> None:
         """Store one image."""
         self._writer.put(image_key(number), png)
+
+    def put_mask(self, number: int, png: bytes) -> None:
+        """Store the mask of one image."""
+        self._writer.put(mask_key(number), png)
 
     def finish(self, rows: Sequence[Row], class_names: Sequence[str], facts: Mapping[str, Any]) -> None:
         """Store the cases and what is said about all of them."""

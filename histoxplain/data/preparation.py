@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from PIL import ImageChops
 from tqdm import tqdm
 
 from histoxplain._atomic import replacing
-from histoxplain._checks import check, check_at_least, check_exists, check_one_of
-from histoxplain.data.collection import WAY_OUT, Candidate, collect
-from histoxplain.data.dicom import SPACING, WINDOW
-from histoxplain.data.formats import WRITERS, Writer, check_destination, choose_format
+from histoxplain._checks import check, check_at_least, check_exists
+from histoxplain.data.collection import WAY_OUT, Collection, collect
+from histoxplain.data.encoding import choose_channels, encode, in_order, write_images
+from histoxplain.data.formats import WRITERS
 from histoxplain.data.groups import GroupOf
-from histoxplain.data.lmdb import encode_png
+from histoxplain.data.mask_folder import with_masks
 from histoxplain.data.naming import LabelOf
-from histoxplain.data.report import Report, Skipped, count_groups, remarks, report_path, summary, tabulate, write_report
+from histoxplain.data.order import FRACTIONS, Order
+from histoxplain.data.report import Report, count_groups, remarks, report_path, summary, tabulate, write_report
 from histoxplain.data.source import Row
-from histoxplain.data.splits import check_fractions, split_groups
+from histoxplain.data.splits import split_groups
 from histoxplain.data.terms import terms_of
-from histoxplain.data.transforms import FILTER, WHITE_16_BIT, UnreadableImageError, square_picture, to_channels
-from histoxplain.data.window import NO_WINDOW, Window
+from histoxplain.data.transforms import FILTER, WHITE_16_BIT
+from histoxplain.data.window import Window
 
-FRACTIONS = (0.7, 0.15, 0.15)
-"""Shares of train, validation and test, where no split was published."""
-FACTS = ("resolution", "channels", "count", "filter", "seed", "source", "terms")
+FACTS = ("resolution", "channels", "count", "filter", "seed", "source", "terms", "masks")
 """What the file itself says of its making; the rest stands in the report."""
 
 
@@ -53,6 +47,7 @@ def prepare(
     overwrite: bool = False,
     workers: int | None = None,
     progress: bool = True,
+    masks: str | Path | None = None,
 ) -> Report:
     """Make square images of anything, split by group, and report every file that was left out.
 
@@ -77,51 +72,75 @@ def prepare(
         overwrite: whether an existing destination may be replaced.
         workers: threads that read; as many as there are processors by default.
         progress: whether to show a progress bar on stderr.
+        masks: folder with masks of what is diseased, in files named as the images; cropped and resized as these are,
+            with their nearest pixels. By default those that the source has, as an LMDB may.
 
     Raises:
-        InputError: if an argument is wrong, the destination exists, or no image can be used.
+        InputError: if an argument is wrong, the destination exists, no image can be used, or a mask is not as large as
+            its image.
         OSError: if the disk is full; nothing is left behind then.
     """
-    kind = choose_format(Path(destination), format)
-    WRITERS[kind].check_resolution(resolution)
-    check_fractions(FRACTIONS if fractions is None else fractions)
     check_at_least("white", white, 1)
-    workers = os.cpu_count() or 1 if workers is None else workers
-    check_at_least("workers", workers, 1)
-    destination = check_destination(destination, overwrite, kind)
+    check(masks is None or not boxes, "masks", "be given without boxes", "both", "crop images and masks beforehand")
+    order = Order(destination, resolution, format, fractions, seed, channels, overwrite, workers, progress)
+    check(masks is None or order.keeps_masks, "masks", "be written to an LMDB", f"format {order.kind}")
     source = check_exists("source", source)
     found = collect(source, group_of, white, label_of, window, boxes)
-    candidates, skipped, doubts = found.candidates, found.skipped, []
-    check(bool(candidates), "source", "hold images", f"{source}, where {summary(skipped)}", WAY_OUT)
-    channels = choose_channels(candidates, channels, WRITERS[kind].channels)
-    shrink = partial(encode, resolution=resolution, channels=channels)
+    if masks is not None:
+        found = with_masks(found, masks)
+    return carry_out(order, found, source, terms=terms_of(source))
+
+
+def carry_out(
+    order: Order, found: Collection, source: str | Path, filter: str = FILTER, terms: str | None = None
+) -> Report:
+    """Write the images of a collection as ordered, and the report beside them.
+
+    Args:
+        order: what to write.
+        found: the images.
+        source: what to call their source.
+        filter: how they came to their resolution.
+        terms: under which they were published.
+
+    Raises:
+        InputError: if no image can be used.
+        OSError: if the disk is full; nothing is left behind then.
+    """
+    candidates, kind, destination = found.candidates, order.kind, Path(order.destination)
+    check(bool(candidates), "source", "hold images", f"{source}, where {summary(found.skipped)}", WAY_OUT)
+    channels = choose_channels(candidates, order.channels, WRITERS[kind].channels)
+    shrink = partial(encode, resolution=order.resolution, channels=channels)
+    results = in_order(shrink, candidates, order.threads)
     with (
-        tqdm(
-            in_order(shrink, candidates, workers), "prepare", len(candidates), unit="image", disable=not progress
-        ) as bar,
+        tqdm(results, "prepare", len(candidates), unit="image", disable=not order.progress) as bar,
         replacing(report_path(destination)) as report_file,
         WRITERS[kind](destination) as writer,
     ):
-        with closing(bar.iterable):
-            rows = write_images(writer, candidates, bar, skipped, doubts)
-        check(bool(rows), "source", "hold readable images", f"{source}, where {summary(skipped)}", WAY_OUT)
-        rows, kept = (rows, found.class_names) if found.numbered else drop_empty_classes(rows, found.class_names)
-        rows, shares = split(rows, fractions, seed)
+        with closing(results):
+            written = write_images(writer, candidates, bar)
+        skipped = sorted([*found.skipped, *written.skipped], key=lambda entry: entry.file)
+        check(bool(written.rows), "source", "hold readable images", f"{source}, where {summary(skipped)}", WAY_OUT)
+        rows, kept = written.rows, found.class_names
+        if not found.numbered:
+            rows, kept = drop_empty_classes(rows, kept)
+        rows, shares = split(rows, order.fractions, order.seed)
         report = Report(
             source=str(source),
             destination=str(destination),
-            resolution=resolution,
+            resolution=order.resolution,
             channels=channels,
-            filter=FILTER,
-            seed=seed,
+            filter=filter,
+            seed=order.seed,
             fractions=shares,
             count=len(rows),
             groups=count_groups(rows),
             classes=tabulate(rows, kept),
             skipped=skipped,
-            notes=remarks(rows, found.class_names, kept) + doubts,
+            notes=remarks(rows, found.class_names, kept) + found.notes + written.notes,
             format=kind,
-            terms=terms_of(source),
+            terms=terms,
+            masks=written.masks,
         )
         writer.finish(rows, kept, {name: getattr(report, name) for name in FACTS} | {"skipped": len(skipped)})
         write_report(report, report_file)
@@ -135,92 +154,6 @@ def split(rows: Sequence[Row], fractions: Sequence[float] | None, seed: int) -> 
     shares = FRACTIONS if fractions is None else tuple(fractions)
     splits = split_groups([row.label for row in rows], [row.group for row in rows], shares, seed)
     return [replace(row, split=name) for row, name in zip(rows, splits)], shares
-
-
-def choose_channels(candidates: Sequence[Candidate], wish: int | None, needed: int | None) -> int:
-    """What the format needs, or the wish, or 1 if no image has any colour."""
-    if wish is not None:
-        check_one_of("channels", wish, (1, 3) if needed is None else (needed,))
-    if wish or needed:
-        return wish or needed
-    return 3 if any(map(has_colour, candidates)) else 1
-
-
-def has_colour(candidate: Candidate) -> bool:
-    """Whether an image is readable and not grey throughout."""
-    with suppress(UnreadableImageError):
-        picture = candidate.load()
-        if picture.mode == "RGB":
-            red, green, blue = picture.split()
-            return any(ImageChops.difference(red, other).getbbox() for other in (green, blue))
-    return False
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """A square PNG, and what was known of the picture that it was made of."""
-
-    png: bytes
-    pixel_spacing: tuple[float, float] | None = None
-    """Of the PNG, in mm."""
-    windowed: bool = True
-    """Whether it is known what black and white are."""
-
-
-def encode(candidate: Candidate, resolution: int, channels: int) -> Encoded | UnreadableImageError:
-    """The square PNG of an image, or why there is none."""
-    try:
-        picture = candidate.load()
-    except UnreadableImageError as error:
-        return error
-    factor = min(picture.size) / resolution
-    spacing = picture.info.get(SPACING) or candidate.row.pixel_spacing
-    spacing = tuple(round(mm * factor, 6) for mm in spacing) if spacing else None
-    png = encode_png(to_channels(square_picture(picture, resolution), channels))
-    return Encoded(png, spacing, picture.info.get(WINDOW) != NO_WINDOW)
-
-
-def in_order(function: Callable[[Any], Any], items: Iterable[Any], workers: int) -> Iterator[Any]:
-    """Map with threads, results in the order of `items`, only a few ahead at any time.
-
-    Example:
-        >>> list(in_order(abs, [-3, 2, -1], workers=2))
-        [3, 2, 1]
-    """
-    pool = ThreadPoolExecutor(workers)
-    ahead: deque[Future[Any]] = deque()
-    try:
-        for item in items:
-            ahead.append(pool.submit(function, item))
-            if len(ahead) > 8 * workers:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def write_images(
-    writer: Writer,
-    candidates: Sequence[Candidate],
-    results: Iterable[Encoded | UnreadableImageError],
-    skipped: list[Skipped],
-    notes: list[str],
-) -> list[Row]:
-    """Write the PNGs; returns the rows of what was written and adds to `skipped` what was not, to `notes` doubts."""
-    rows, windowless = [], 0
-    for result, candidate in zip(results, candidates):
-        if isinstance(result, UnreadableImageError):
-            skipped.append(Skipped(candidate.row.id, result.reason))
-        else:
-            writer.put_image(len(rows), result.png)
-            rows.append(replace(candidate.row, pixel_spacing=result.pixel_spacing))
-            windowless += not result.windowed
-    skipped.sort(key=lambda entry: entry.file)
-    if windowless:
-        shades = "each one's smallest value is black, its largest white"
-        notes.append(f"{windowless} DICOM files name no window: {shades}; --window CENTRE/WIDTH sets one")
-    return rows
 
 
 def drop_empty_classes(rows: Sequence[Row], class_names: Sequence[str]) -> tuple[list[Row], list[str]]:

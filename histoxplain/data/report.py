@@ -45,6 +45,8 @@ class Report:
     format: str = "lmdb"
     terms: str | None = None
     """Under which terms the data were published, if they came by `histoxplain download`."""
+    masks: int = 0
+    """Images with a mask of what is diseased."""
 
 
 def count_groups(rows: Sequence[Row]) -> int:

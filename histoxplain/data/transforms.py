@@ -161,12 +161,14 @@ def over_white(picture: Image.Image, mode: str) -> Image.Image:
     return ground
 
 
-def square_picture(picture: Image.Image, resolution: int) -> Image.Image:
-    """Crop the central square and resize it with Lanczos to `resolution` pixels."""
+def square_picture(
+    picture: Image.Image, resolution: int, filter: Image.Resampling = Image.Resampling.LANCZOS
+) -> Image.Image:
+    """Crop the central square and resize it to `resolution` pixels."""
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
     cropped = picture.crop((left, top, left + side, top + side))
-    return cropped.resize((resolution, resolution), Image.Resampling.LANCZOS)
+    return cropped.resize((resolution, resolution), filter)
 
 
 def to_channels(picture: Image.Image, channels: int) -> Image.Image:

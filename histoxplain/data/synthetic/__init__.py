@@ -5,6 +5,7 @@ from histoxplain._lazy import attach
 _names = {
     "cases": ["CLASS_NAMES", "repaint", "tissue"],
     "causes": ["Causes", "draw_causes"],
+    "preparation": ["prepare_tissue"],
     "truth": ["Truth", "truth"],
 }
 __getattr__, __dir__, __all__ = attach(__name__, _names)

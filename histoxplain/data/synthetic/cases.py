@@ -54,13 +54,24 @@ def tissue(
     check_at_least("resolution", resolution, 8)
     check_between("share", share, 0, 1)
     check(0 < extent[0] <= extent[1] <= 1, "extent", "be two shares in (0, 1], the smaller first", tuple(extent))
-    cases = []
-    for i in range(n):
-        image_seed = (seed, i)
-        rng = np.random.default_rng((*image_seed, 0))
-        diseased = bool(rng.uniform() < share)
-        cases.append(paint_case(causes or draw_causes(diseased, rng, extent), resolution, image_seed))
-    return cases
+    seeds = [(seed, i) for i in range(n)]
+    return [paint_case(causes or causes_of(own, share, extent), resolution, own) for own in seeds]
+
+
+def causes_of(seed: tuple[int, int], share: float, extent: tuple[float, float] = EXTENT) -> Causes:
+    """The causes of one case, diseased with probability `share`."""
+    rng = np.random.default_rng((*seed, 0))
+    return draw_causes(bool(rng.uniform() < share), rng, extent)
+
+
+def name_of(seed: tuple[int, int]) -> str:
+    """The id of a case.
+
+    Example:
+        >>> name_of((0, 17))
+        'tissue-0-000017'
+    """
+    return f"tissue-{seed[0]}-{seed[1]:06d}"
 
 
 def repaint(case: Case, **changes: float) -> Case:
@@ -93,7 +104,7 @@ def paint_case(causes: Causes, resolution: int, seed: tuple[int, int]) -> Case:
     """One case from its causes and its seed."""
     pixels, mask = paint(causes, resolution, seed)
     meta = {**asdict(causes), "seed": seed}
-    return Case(to_unit(pixels), int(causes.extent > 0), f"tissue-{seed[0]}-{seed[1]:06d}", mask=mask, meta=meta)
+    return Case(to_unit(pixels), int(causes.extent > 0), name_of(seed), mask=mask, meta=meta)
 
 
 @dataclass(frozen=True)
