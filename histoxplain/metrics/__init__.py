@@ -29,6 +29,7 @@ _names = {
     "perceptual": ["PerceptualDistance", "perceptual_distance", "perceptual_net"],
     "proximity": ["l1_distance", "sparsity"],
     "sanity": ["randomised", "sanity_check"],
+    "segmentation": ["counterfactual_validity", "segmentation_scores"],
     "validity": ["is_valid", "validity"],
 }
 __getattr__, __dir__, __all__ = attach(__name__, _names)
