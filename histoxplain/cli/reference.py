@@ -2,7 +2,8 @@
 
 DATA is what the bundle's networks were trained on, best an LMDB made by `histoxplain prepare`: statistics of its
 training split, and how far from these, and how hard to redraw, images of its validation split are. Writes
-reference.safetensors into the bundle's folder. Measure again when the generator or the encoder has changed.
+reference.safetensors into the bundle's folder. Measure again when the generator or the encoder has changed; a bundle
+that only translates images has nothing to redraw with, and its reference says nothing about that.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from PIL import Image
 
 from histoxplain.cli import main
 from histoxplain.data import open_source
+from histoxplain.explain import counterfactual
 from histoxplain.explain.reliability.familiarity import distances, features_of
 from histoxplain.explain.reliability.percentile import percentile
 from histoxplain.models import (
@@ -14,9 +15,12 @@ from histoxplain.models import (
     ClassifierConfig,
     Generator,
     GeneratorConfig,
+    Translator,
+    TranslatorConfig,
     load_bundle,
     save_classifier,
     save_generator,
+    save_translator,
     write_bundle,
 )
 
@@ -73,6 +77,24 @@ def test_only_reconstructions_again(folder, refused, capsys):
     data.rename(other)
     assert "`kept` must be of other" in refused("reference", other, "--bundle", bundle, "--redrawn", 0, "--again")
     other.rename(data)
+
+
+def test_a_bundle_that_only_translates_has_nothing_to_redraw_with(folder):
+    place = folder / "translating"
+    shape = TranslatorConfig(class_names=("blue", "red"), resolution=16, channels=3, width=4, depth=2)
+    save_translator(place / "translator.safetensors", Translator(shape))
+    (place / "classifier.safetensors").write_bytes((folder / "toy/classifier.safetensors").read_bytes())
+    write_bundle(place, "translating", {role: f"{role}.safetensors" for role in ("translator", "classifier")})
+    assert main(["reference", str(folder / "data"), "--bundle", str(place)]) == 0
+    bundle = load_bundle(place, device="cpu")
+    assert (len(bundle.reference.distances), len(bundle.reference.errors)) == (30, 0)
+    assert bundle.reference.inversion == "no generator to redraw with"
+    found = counterfactual(bundle, folder / "data/red/0.png", method="cyclegan")
+    answers = {check["name"]: (check["fine"], check["answer"]) for check in found.reliability["checks"]}
+    assert answers["familiar"][0] is True
+    assert answers["drawable"] == (None, "this method starts from the image itself")
+    assert main(["reference", str(folder / "data"), "--bundle", str(place), "--again"]) == 0
+    assert len(load_bundle(place, device="cpu").reference.errors) == 0
 
 
 def test_bad_input(folder, refused):

@@ -16,8 +16,8 @@ from histoxplain.data import Source, open_source, split_groups
 from histoxplain.explain.explainer import evaluating
 from histoxplain.explain.images import image_of
 from histoxplain.explain.invert import invert
-from histoxplain.explain.latent_space import device_of
 from histoxplain.explain.reliability.familiarity import FEATURES, features_of, fit_gaussians, mahalanobis
+from histoxplain.explain.reliability.opinions import device_of
 from histoxplain.explain.reliability.reconstruction import reconstruction_error
 from histoxplain.models.reference import Reference
 
@@ -50,7 +50,7 @@ def measure_reference(
     Args:
         bundle: the networks.
         source: the data that they were trained on, a source or where it lies.
-        redrawn: how many images to redraw with `invert`; 0 leaves reconstructions out.
+        redrawn: how many images to redraw with `invert`; 0 leaves them out, as does a bundle without a generator.
         fit: crop, resize and convert images of another size or kind.
         name: what to call the data; by default the name of its file or folder.
         kept: measured before on the same data: only the reconstructions, which change with generator and encoder, are
@@ -67,8 +67,9 @@ def measure_reference(
     check(min(len(known), len(others)) >= LEAST, "source", f"have {2 * LEAST} images or more", len(source), "add more")
     same = kept is None or (len(known) == kept.images and f"{name}: {parts}" == kept.data)
     check(same, "kept", f"be of {name}: {parts}, {len(known)} images", kept, "measure all of it again")
-    errors = redrawing_errors(bundle, source, evenly(others, redrawn), fit, progress).sort().values
-    how = f"{len(errors)} images redrawn by the default inversion"
+    draws = getattr(bundle, "generator", None) is not None
+    errors = redrawing_errors(bundle, source, evenly(others, redrawn * draws), fit, progress).sort().values
+    how = f"{len(errors)} images redrawn by the default inversion" if draws else "no generator to redraw with"
     how += ", which begins at the bundle's encoder" if getattr(bundle, "encoder", None) is not None else ""
     if kept is not None:
         return replace(kept, errors=errors, inversion=how)
@@ -106,7 +107,7 @@ def evenly(numbers: Sequence[int], count: int) -> list[int]:
 def _batches(
     bundle: Bundle, source: Source, rows: Sequence[int], fit: bool, what: str, progress: bool
 ) -> Iterator[Tensor]:
-    device = device_of(bundle.generator)
+    device = device_of(bundle.classifier)
     with tqdm(total=len(rows), desc=what, unit="image", disable=not progress, leave=False) as bar:
         for start in range(0, len(rows), BATCH):
             some = rows[start : start + BATCH]
