@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from histoxplain._checks import InputError, check, check_at_least, check_between
-from histoxplain.explain.arrival import Arrival, Goal, Terms, arrivals, last_resort, points_of
+from histoxplain.explain.arrival import Goal, Terms, arrivals, last_resort, points_of
 from histoxplain.explain.directions import Directions
 from histoxplain.explain.finding import find_directions
 from histoxplain.explain.generator_search import GeneratorSearch
@@ -94,7 +94,9 @@ class DirectionSearch(GeneratorSearch):
                 sure[i], pools[i] = less, pool
         for i in [i for i, pool in enumerate(pools) if not pool]:
             pools[i] = [last_resort(terms, starts[i], moves[i])]
-        return [self.found(*row, count) for row in zip(starts, pools, sure)]
+        best = self.settled(terms, starts, pools, count, sure)
+        sizes = [{"candidates": len(pool)} for pool in pools]
+        return [self.answer(*row) for row in zip(starts, best, sure, sizes)]
 
     def paths(self, start: Start) -> list[Move]:
         """Every direction as a path from an image, without what is locked."""
@@ -135,10 +137,6 @@ class DirectionSearch(GeneratorSearch):
             Move(chosen[0].start, sum(one.step for one in chosen[:n]), " and ".join(one.name for one in chosen[:n]))
             for n in range(2, min(self.few, len(chosen)) + 1)
         ]
-
-    def found(self, start: Start, pool: list[Arrival], sure: float, count: int) -> Found:
-        """The cheapest directions, or `count` that differ."""
-        return self.answer(start, self.chosen(pool, count), sure, {"candidates": len(pool)})
 
 
 def read_directions(path: str | Path) -> Directions | StyleCoordinates:

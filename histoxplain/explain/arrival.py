@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,6 +13,7 @@ from histoxplain.data import to_uint8, to_unit
 from histoxplain.explain.criteria import Criterion
 from histoxplain.explain.images import quantised
 from histoxplain.explain.latent_space import BATCH
+from histoxplain.explain.quick import quick_classifier
 from histoxplain.explain.search import GRID, Move, bisect, bracket
 from histoxplain.explain.spaces import only_where, paint
 from histoxplain.explain.views import fixed_views
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from histoxplain.explain.moves import Start
     from histoxplain.explain.spaces import Space
     from histoxplain.models import Bundle
+
+
+FEW = 4
+"""Up to so many images are shown in all views at once; of more, those that fail in one view are spared the others."""
+FARTHER = (1.0, 1.02, 1.05, 1.1)
+"""How much farther a move is taken at most where the bundle's own networks are not convinced yet."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +67,8 @@ class Terms:
     """See `Criterion`."""
     rounds: int = 3
     """Bisections of each interval."""
+    exact: bool = False
+    """Draw and classify with the bundle's own networks, not with quick ones; see `quick`."""
 
 
 class Goal:
@@ -97,6 +106,8 @@ class Goal:
         self.limits = torch.full((len(starts),), torch.inf) if limits is None else torch.tensor(limits)
         self.costs = torch.full((len(owner),), torch.inf)
         self.shown: dict[int, Tensor] = {}
+        classifier = terms.bundle.classifier
+        self.classifier = classifier if terms.exact else quick_classifier(classifier)
 
     @torch.no_grad()
     def __call__(self, points: Tensor, rows: Tensor) -> Tensor:
@@ -137,7 +148,7 @@ class Goal:
         if starts and starts[0].detail is not None:
             gain = points[:, -1, None, None, None].clamp(0, 1)
             detail = gain * torch.stack([start.detail for start in starts])
-        x = paint(self.terms.space, points[:, :-1], detail)
+        x = paint(self.terms.space, points[:, :-1], detail, quick=not self.terms.exact)
         if not starts or starts[0].mask is None:
             return x
         return only_where(starts[0].mask, x, torch.stack([start.original for start in starts]))
@@ -159,18 +170,19 @@ class Goal:
 
     def _from_all_sides(self, x: Tensor, p: Tensor, target: Tensor, wanted: Tensor) -> Tensor:
         """By how much the mean probability over the views exceeds what is wanted; ends where it cannot any more."""
-        views = fixed_views(x)
+        views = torch.stack(fixed_views(x))
         best, left = p + len(views), torch.arange(len(x), device=x.device)
-        for view in views:
+        for some in views.split(len(views) if len(x) <= FEW else 1):
             left = left[best[left] / (len(views) + 1) >= wanted[left]]
             if not len(left):
                 break
-            best[left] += self._classified(view[left]).gather(1, target[left])[:, 0] - 1
+            seen = self._classified(some[:, left].flatten(0, 1)).unflatten(0, (len(some), -1))
+            best[left] += (seen.gather(2, target[left].expand(len(some), -1, -1))[..., 0] - 1).sum(0)
         return best / (len(views) + 1) - wanted
 
     def _classified(self, x: Tensor) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)  # a third faster through convolutions
-        return torch.cat([self.terms.bundle.classifier.probabilities(some).float() for some in x.split(BATCH)])
+        return torch.cat([self.classifier.probabilities(some).float() for some in x.split(BATCH)])
 
 
 def points_of(moves: Sequence[Move]) -> tuple[Tensor, Tensor]:
@@ -236,11 +248,24 @@ def _cheapest(goal: Goal, keep: int) -> Tensor:
     return torch.cat(kept)
 
 
+def confirmed(
+    terms: Terms, starts: list[Start], pools: list[list[Arrival]], confidences: Sequence[float]
+) -> list[list[Arrival]]:
+    """Arrivals of each image drawn and judged by the bundle's own networks.
+
+    Where quick ones were too hopeful, a move is taken a little farther; an arrival that is none even there is left out.
+    """
+    exact = replace(terms, exact=True, rounds=0)
+    moves = [[arrival.move for arrival in pool if arrival.reached] for pool in pools]
+    grids = [[[k * arrival.alpha for k in FARTHER] for arrival in pool if arrival.reached] for pool in pools]
+    return arrivals(exact, starts, moves, max(map(len, pools), default=1), confidences, grids=grids)
+
+
 def last_resort(terms: Terms, start: Start, moves: list[Move]) -> Arrival:
     """Where nothing convinces the classifier: the whole move that comes nearest to it, marked as not reached."""
     begins, steps = points_of(moves)
     rows = torch.zeros(len(moves), dtype=torch.long)
-    goal = Goal(terms, [start], rows, [0.0])
+    goal = Goal(replace(terms, exact=True), [start], rows, [0.0])
     shown = quantised(goal.draw(begins + steps, rows))
     with torch.no_grad():
         best = int(terms.bundle.classifier.probabilities(shown)[:, start.target].argmax())

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from histoxplain._checks import check, check_at_least, check_between, check_one_of
+from histoxplain.explain.arrival import confirmed
 from histoxplain.explain.criteria import CRITERIA
 from histoxplain.explain.diverse import SELECTIONS, choose, mean_pairwise_distance
 from histoxplain.explain.explainer import THRESHOLD, Explainer, Found
@@ -26,7 +27,7 @@ from histoxplain.explain.stain_change import stain_change
 from histoxplain.models.bundle import check_part
 
 if TYPE_CHECKING:
-    from histoxplain.explain.arrival import Arrival
+    from histoxplain.explain.arrival import Arrival, Terms
     from histoxplain.explain.explainer import Target
     from histoxplain.explain.mask import AnyMask
     from histoxplain.explain.spaces import Space
@@ -164,6 +165,19 @@ class GeneratorSearch(Explainer):
         reached = [arrival for arrival in pool if arrival.reached] or pool[:1]
         images, cost = torch.stack([a.image for a in reached]), torch.tensor([a.cost for a in reached])
         return [reached[i] for i in choose(images, cost, count, self.selection)]
+
+    def settled(
+        self, terms: Terms, starts: list[Start], pools: list[list[Arrival]], count: int, sure: list[float]
+    ) -> list[list[Arrival]]:
+        """`chosen` of every pool, drawn and judged by the bundle's own networks; others where these do not agree."""
+        chosen = [self.chosen(pool, count) for pool in pools]
+        found = confirmed(terms, starts, chosen, sure)
+        for confidences in (sure, [self.threshold] * len(sure)):
+            rows = [i for i, some in enumerate(found) if len(some) < len(chosen[i]) and chosen[i][0].reached]
+            again = confirmed(terms, *([some[i] for i in rows] for some in (starts, pools, confidences)))
+            for i, pool in zip(rows, again):
+                found[i] = self.chosen(pool, count) if pool else found[i]
+        return [some or unconfirmed for some, unconfirmed in zip(found, chosen)]
 
     def answer(self, start: Start, chosen: list[Arrival], sure: float, settings: dict[str, Any]) -> Found:
         """Arrivals as what a search brings back, with what was measured."""

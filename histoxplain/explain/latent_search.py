@@ -62,7 +62,9 @@ class LatentSearch(GeneratorSearch):
             self.extend(pools, starts, [[move] for move in blends], count, sure)
         best = [variants(pool[: count + 1]) for pool in pools]
         self.extend(pools, starts, [m for m, _ in best], count, sure, [g for _, g in best])
-        return [self.found(start, pool, count, c) for start, pool, c in zip(starts, pools, sure)]
+        best = self.settled(self.terms(), starts, pools, count, sure)
+        sizes = [{"candidates": len(pool)} for pool in pools]
+        return [self.answer(*row) for row in zip(starts, best, sure, sizes)]
 
     def latents_free(self) -> Tensor | None:
         """Which latents of W+ may move, `(num_ws,)` bool; None is all of them."""
@@ -125,10 +127,6 @@ class LatentSearch(GeneratorSearch):
         """A blend of each image's paths that begins at its best arrival."""
         first = [(pool[0].move, pool[0].alpha) for pool in pools]
         return blended_moves(starts, moves, first, self.bundle, Descent(steps=self.gradient_steps), seed)
-
-    def found(self, start: Start, pool: list[Arrival], count: int, sure: float) -> Found:
-        """The best of the pool, or `count` that differ."""
-        return self.answer(start, self.chosen(pool, count), sure, {"candidates": len(pool)})
 
 
 def variants(pool: list[Arrival]) -> tuple[list[Move], list[tuple[float, ...]]]:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from histoxplain.explain.detail import detailed
 from histoxplain.explain.invert import pixel_distance
 from histoxplain.explain.latent_space import LatentSpace, one_hot
+from histoxplain.explain.quick import quick_classifier
 from histoxplain.explain.search import Move, descend
 from histoxplain.explain.spaces import WPlus, only_where, pad_rows
 from histoxplain.explain.views import random_view
@@ -135,7 +136,8 @@ def blended_moves(
         how: weights.
         seed: draws the views.
     """
-    G, draws = bundle.generator, torch.Generator().manual_seed(seed)
+    G, classifier = bundle.generator, quick_classifier(bundle.classifier)
+    draws = torch.Generator().manual_seed(seed)
     ws, images = torch.stack([s.ws for s in starts]), torch.stack([s.image for s in starts])
     detail = None if starts[0].detail is None else torch.stack([s.detail for s in starts])
     rest = F.one_hot(torch.tensor([s.target for s in starts], device=ws.device), len(bundle.class_names)).bool()
@@ -156,7 +158,7 @@ def blended_moves(
         with detailed(G, None if detail is None else (1 - fade)[:, None, None, None] * detail):
             x = only_where(mask, space.image((ws + step).flatten(1)), originals)
         view = random_view(x, draws).contiguous(memory_format=torch.channels_last)
-        logits = bundle.classifier(view)
+        logits = classifier(view)
         lead = logits[rest] - logits.masked_fill(rest, -torch.inf).amax(1)
         return (F.relu(how.margin - lead) + how.image * pixel_distance(x, images)).sum()
 

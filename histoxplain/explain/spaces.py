@@ -11,9 +11,11 @@ from torch.nn import functional as F
 
 from histoxplain.explain.detail import detailed
 from histoxplain.explain.latent_space import BATCH, latent_space
+from histoxplain.explain.quick import quick_generator
 
 if TYPE_CHECKING:
     from histoxplain.models import Bundle, Generator
+    from histoxplain.models.stylegan2.interactive import InteractiveGenerator
 
 
 class Space(Protocol):
@@ -21,8 +23,11 @@ class Space(Protocol):
 
     generator: Generator
 
-    def image(self, points: Tensor) -> Tensor:
-        """What the generator draws at points `(n, P)`: `(n, C, H, W)`, with gradients if `points` has them."""
+    def image(self, points: Tensor, drawn: InteractiveGenerator | None = None, detail: Tensor | None = None) -> Tensor:
+        """What the generator draws at points `(n, P)`: `(n, C, H, W)`, with gradients if `points` has them.
+
+        With `drawn`, that draws them, without gradients, and takes `detail` `(n, C, h, w)`.
+        """
 
     def deviations(self, steps: Tensor) -> Tensor:
         """Steps `(n, P)` in standard deviations of the generator's samples, `(n, P)`."""
@@ -41,10 +46,12 @@ class Flat:
     def __init__(self, generator: Generator) -> None:
         self.generator = generator
 
-    def image(self, points: Tensor) -> Tensor:
+    def image(self, points: Tensor, drawn: InteractiveGenerator | None = None, detail: Tensor | None = None) -> Tensor:
         """See `Space.image`."""
-        G = self.generator
-        return G.synthesis(points.unflatten(1, (G.num_ws, G.w_dim)), noise_mode="const").float()
+        ws = points.unflatten(1, (self.generator.num_ws, self.generator.w_dim))
+        if drawn is not None:
+            return drawn.synthesis(ws, detail=detail)
+        return self.generator.synthesis(ws, noise_mode="const").float()
 
 
 class WPlus(Flat):
@@ -96,9 +103,11 @@ class StyleSpace:
         """Latents `(n, num_ws, w_dim)` as points, `(n, S)`."""
         return torch.cat(list(self.generator.styles(ws).values()), 1).float()
 
-    def image(self, points: Tensor) -> Tensor:
+    def image(self, points: Tensor, drawn: InteractiveGenerator | None = None, detail: Tensor | None = None) -> Tensor:
         """See `Space.image`."""
         styles = dict(zip(self.layers, points.split(self.widths, 1)))
+        if drawn is not None:
+            return drawn.synthesis_from_styles(styles, detail=detail)
         return self.generator.synthesis_from_styles(styles).float()
 
     def deviations(self, steps: Tensor) -> Tensor:
@@ -124,22 +133,27 @@ class StyleSpace:
 
 
 @torch.no_grad()
-def paint(space: Space, points: Tensor, detail: Tensor | None = None) -> Tensor:
+def paint(space: Space, points: Tensor, detail: Tensor | None = None, quick: bool = False) -> Tensor:
     """Images at points, in small batches.
 
     Args:
         space: the space of the points.
         points: `(n, P)`.
         detail: offset of the feature maps, `(n, C, h, w)`; see `detail.detailed`.
+        quick: draw with `quick.quick_generator`, where there is one: rounding differs.
 
     Returns:
         `(n, C, H, W)`, unclamped, float32.
     """
-    G = space.generator
+    G, drawn = space.generator, quick_generator(space.generator) if quick else None
     batch = max(1, min(BATCH, BATCH * 256**2 // G.img_resolution**2))
     images = []
     for rows in torch.arange(len(points)).split(batch):
-        with detailed(G, None if detail is None else detail[rows]):
+        some = None if detail is None else detail[rows]
+        if drawn is not None:
+            images.append(space.image(points[rows], drawn, some))
+            continue
+        with detailed(G, some):
             images.append(space.image(points[rows]))
     return torch.cat(images) if images else points.new_zeros(0, G.img_channels, *(G.img_resolution,) * 2)
 
