@@ -34,6 +34,7 @@ VERBS = {
     ),
     "train encoder": ("histoxplain.cli.train_encoder", "train an encoder that finds a generator's latents of images"),
     "train stylex": ("histoxplain.cli.train_stylex", "train generator and encoder together for a classifier"),
+    "train viscoin": ("histoxplain.cli.train_viscoin", "train concepts that explain a classifier and can be looked at"),
     "generate": ("histoxplain.cli.generate", "draw images by seed and class, mixed or on the way between seeds"),
     "project": ("histoxplain.cli.project", "find the latent of an image"),
     "predict": ("histoxplain.cli.predict", "classify images into a CSV file"),
@@ -42,12 +43,13 @@ VERBS = {
     "evaluate": ("histoxplain.cli.evaluate", "measure an explanation method on real images"),
     "compare": ("histoxplain.cli.compare", "put evaluations of several methods side by side"),
     "measure": ("histoxplain.cli.measure", "measure how real and how right a bundle's samples are"),
+    "adopt": ("histoxplain.cli.adopt", "describe your own classifier, so that everything here works with it"),
     "bundle": ("histoxplain.cli.bundle", "put a generator and its classifiers into one folder with a model card"),
     "reference": ("histoxplain.cli.reference", "measure what images of a bundle's kind are like, to tell others apart"),
     "convert": ("histoxplain.cli.convert", "read or write other people's StyleGAN2 checkpoints"),
     "lab": ("histoxplain.cli.lab", "open the notebooks in JupyterLab"),
 }
-SHARED = ("train classifier", "train gan", "train stylex", "predict", "explain", "evaluate")
+SHARED = ("train classifier", "train gan", "train stylex", "train cyclegan", "predict", "explain", "evaluate")
 """What several processes do together."""
 QUESTION = "What would this tissue have to look like for the classifier to change its mind?"
 HINT = "`histoxplain VERB --help` shows the options of a verb; `histoxplain --version` the version."

@@ -23,6 +23,8 @@ PICTURES = {
     "translations.png": "For each class a row of images, their translations, and the way back",
 }
 """Of the card, where they were made."""
+ADOPTED = "adopted"
+"""The kind of a classifier that came as somebody's own network."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Command:
     out: Annotated[Positional[Path], arg(metavar="OUT")]
     """The bundle's folder, say checkpoints/NAME; its last part becomes the name."""
     classifier: Path
-    """Classifier checkpoint, RUN/classifier.safetensors."""
+    """Classifier checkpoint, RUN/classifier.safetensors, or your own network's description by `histoxplain adopt`."""
     generator: Path | None = None
     """Generator checkpoint, RUN/generator.safetensors."""
     translator: Path | None = None
@@ -74,7 +76,7 @@ class _Part:
 def make_bundle(command: Command) -> Path:
     """Copy the checkpoints, draw samples, write `bundle.json` and the card."""
     from histoxplain._checks import check, check_exists
-    from histoxplain.models import load_bundle, save_checkpoint, write_bundle
+    from histoxplain.models import load_bundle, load_classifier, save_adopted, save_checkpoint, write_bundle
 
     drawn = bool(command.generator or command.translator)
     check(drawn, "generator", "be given, or a translator", "neither", "train one with `train gan` or `train cyclegan`")
@@ -85,6 +87,9 @@ def make_bundle(command: Command) -> Path:
         check_exists("reference", command.reference)
     for part in parts:
         kept = part.checkpoint
+        if kept.kind == ADOPTED:
+            save_adopted(file_of(command, part), load_classifier(part.file))
+            continue
         state = {name: smaller(tensor) if command.half else tensor for name, tensor in kept.state.items()}
         save_checkpoint(file_of(command, part), state, kind=kept.kind, config=kept.config, meta=kept.meta)
     files = {part.role: file_of(command, part).name for part in parts}
@@ -106,7 +111,11 @@ def make_bundle(command: Command) -> Path:
 
 def read_part(role: str, file: Path) -> _Part:
     """Read a checkpoint and, where they lie beside it, its training's settings and figures."""
-    from histoxplain.models import load_checkpoint
+    from histoxplain.models import Checkpoint, load_checkpoint
+    from histoxplain.models.adopted_file import described
+
+    if file.suffix == ".json":
+        return _Part(role, file, Checkpoint({}, ADOPTED, described(file)))
 
     kinds = {"generator": "stylegan2.generator", "encoder": "encoder", "translator": "translator"}
     run = {}
@@ -128,7 +137,7 @@ def read_figures(path: Path) -> dict[str, Any]:
 
 def file_of(command: Command, part: _Part) -> Path:
     """Where a part lies in the bundle."""
-    return command.out / f"{part.role}.safetensors"
+    return command.out / f"{part.role}{'.json' if part.checkpoint.kind == ADOPTED else '.safetensors'}"
 
 
 def smaller(tensor: Tensor) -> Tensor:

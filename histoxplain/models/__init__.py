@@ -3,6 +3,8 @@
 from histoxplain._lazy import attach
 
 _names = {
+    "adopted": ["AdoptedClassifier", "AdoptedConfig", "adopt_classifier"],
+    "adopted_file": ["load_adopted", "save_adopted"],
     "bundle": ["Bundle", "load_bundle", "write_bundle"],
     "checkpoint": ["Checkpoint", "load_checkpoint", "save_checkpoint"],
     "classifier": ["Classifier", "ClassifierConfig", "load_classifier", "save_classifier"],

@@ -22,8 +22,10 @@ from histoxplain.models.architectures import (
 )
 from histoxplain.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from histoxplain.models.ensemble import StackedNetwork
+from histoxplain.models.exported import check_not_exported
 
 if TYPE_CHECKING:
+    from histoxplain.models.adopted import AdoptedClassifier
     from histoxplain.models.vote import Vote
 
 KIND = "classifier"
@@ -148,15 +150,24 @@ def save_classifier(path: str | Path, classifier: Classifier | Vote, meta: Mappi
     return save_checkpoint(path, classifier.state_dict(), kind=kind, config=config, meta=meta)
 
 
-def load_classifier(path: str | Path) -> Classifier | Vote:
+def load_classifier(path: str | Path) -> Classifier | Vote | AdoptedClassifier:
     """Read a classifier, ready to use: in evaluation mode, on the CPU, its weights not asking for gradients.
 
+    Args:
+        path: a checkpoint of ours (.safetensors), or the description of somebody's own network (.json) that
+            `save_adopted` or `histoxplain adopt` wrote.
+
     Returns:
-        A `Classifier`, or the `Vote` that was saved.
+        A `Classifier`, the `Vote` that was saved, or an `AdoptedClassifier`.
 
     Raises:
         InputError: if the file is missing, damaged, or holds something else.
     """
+    if Path(path).suffix == ".json":
+        from histoxplain.models.adopted_file import load_adopted
+
+        return load_adopted(path)
+    check_not_exported(path)
     checkpoint = load_checkpoint(path)
     if checkpoint.kind not in (KIND, "vote"):
         raise InputError(f"`path` must be a checkpoint of kind {KIND}, got {path} of kind {checkpoint.kind}.")
