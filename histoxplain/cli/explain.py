@@ -35,7 +35,8 @@ class Command:
     """How many different counterfactuals an image."""
     method: str = "latent"
     """How to look for them: "latent" (a small move of the generator's latent), "style" (few style coordinates, named),
-    "directions" (along given ones), "cyclegan" (a translator) or "pixels" (the adversarial baseline)."""
+    "directions" (along given ones), "concepts" (the fewest, named), "cyclegan" (a translator) or "pixels" (the adversarial
+    baseline)."""
     criterion: Literal["l1", "perceptual", "coordinates", "latent"] | None = None
     """What "smallest change" means; by default l1, and coordinates for the method style."""
     mask: Path | None = None

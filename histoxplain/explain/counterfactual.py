@@ -8,6 +8,7 @@ from torch import Tensor
 
 from histoxplain._checks import check, check_one_of
 from histoxplain.explain.along_directions import DirectionSearch
+from histoxplain.explain.concept_search import ConceptSearch
 from histoxplain.explain.cyclegan import Translation
 from histoxplain.explain.explainer import Explainer
 from histoxplain.explain.few_styles import StyleSearch
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from histoxplain.models import Bundle
 
 METHODS: dict[str, type[Explainer]] = {
-    one.method: one for one in (LatentSearch, StyleSearch, DirectionSearch, Translation, PixelAscent)
+    one.method: one for one in (LatentSearch, StyleSearch, DirectionSearch, ConceptSearch, Translation, PixelAscent)
 }
 
 

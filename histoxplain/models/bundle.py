@@ -70,9 +70,14 @@ def check_part(bundle: Bundle, role: str, what: str) -> None:
     """
     if getattr(bundle, role, None) is None:
         name = getattr(bundle, "name", "one")
-        others = {"generator": "or use the method cyclegan", "translator": "or use the method latent"}
+        others = {
+            "generator": "or use the method cyclegan",
+            "translator": "or use the method latent",
+            "concepts": "or train one with `train viscoin`",
+        }
         way_out = f"take a bundle with one {others.get(role, '')}".strip()
-        check(False, "bundle", f"hold a {role} for {what}", f"{name} without", way_out)
+        part = {"concepts": "concept model"}.get(role, role)
+        check(False, "bundle", f"hold a {part} for {what}", f"{name} without", way_out)
 
 
 def load_bundle(name: str | Path, device: str = "auto", precision: str = "auto") -> Bundle:

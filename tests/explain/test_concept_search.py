@@ -1,0 +1,110 @@
+"""The fewest concepts to change, where the right answer is known on paper.
+
+The classifier gives an image to red from r > 0.25 and to dark from r < -0.25, by 20 times the distance; at a confidence
+of 0.8 that is 0.32 and -0.32, and for medium |r| < 0.18. Of the generator's samples those that are rich in a concept
+are clearly of its class: they have at least 0.6 of it.
+"""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from histoxplain import InputError
+from histoxplain.explain import METHODS, ConceptSearch, Explanation, counterfactual, film_of
+from histoxplain.explain.concept_moves import rich_maps
+from tests.explain.known_concepts import KnownConcepts
+
+EDGE = 0.25 + math.log(4) / 20
+
+
+def with_concepts(bundle, **how):
+    made = replace(bundle)
+    object.__setattr__(made, "concepts", KnownConcepts(bundle, **how))
+    return made
+
+
+def test_one_concept_where_one_is_enough(bundle, colour):
+    (found,) = ConceptSearch(with_concepts(bundle)).explain([colour(-0.5, 0.3)], "red", ids=["one"])
+    assert METHODS["concepts"] is ConceptSearch
+    assert (found.method, found.valid.tolist(), found.settings["concepts"]) == ("concepts", [True], [1])
+    (changed,) = found.settings["changed"][0]
+    # without its darkness the image would be medium: only added redness makes it red
+    assert (changed["name"], changed["concept"], changed["from"]) == ("redness", 0, 0.0)
+    assert changed["to"] == pytest.approx(0.5 + EDGE, abs=0.03)  # no more of it than needed
+    means = found.counterfactuals[0].mean((1, 2))
+    assert means[0] == pytest.approx(EDGE, abs=0.03)
+    assert means[1] == pytest.approx(0.3, abs=0.01)
+    assert (found.reconstruction - found.original).abs().max() < 0.01
+    assert found.settings["reconstruction_agrees"]
+
+
+def test_two_where_one_is_not_enough(bundle, colour):
+    """Added redness moves red by at most 0.3 x 1.5 x what rich images have; from -0.5 it takes the darkness, too."""
+    known = with_concepts(bundle, gains=(0.3, -1.0, 0.0, 0.0))
+    most = 0.3 * 1.5 * float(rich_maps(known)[0].mean())
+    assert -0.5 + most < 0.25 < most
+    (found,) = ConceptSearch(known).explain([colour(-0.5)], "red")
+    assert (found.valid.tolist(), found.settings["concepts"]) == ([True], [2])
+    assert {one["name"] for one in found.settings["changed"][0]} == {"redness", "darkness"}
+    (alone,) = ConceptSearch(known, most=1).explain([colour(-0.5)], "red")
+    assert not alone.valid.any()
+
+
+def test_what_cannot_be_reached_is_said(bundle, colour):
+    (found,) = ConceptSearch(with_concepts(bundle), reach=0).explain([colour(-0.5)], "red", count=3)
+    assert (found.valid.tolist(), found.settings["count"]) == ([False], 3)
+    (changed,) = found.settings["changed"][0]  # the nearest that can be had: without any darkness
+    assert (changed["name"], changed["to"]) == ("darkness", 0)
+    assert found.counterfactuals[0, 0].mean() == pytest.approx(0, abs=0.01)
+    assert found.probabilities_after[0, 2] < 0.5
+
+
+def test_several_have_no_concept_in_common(bundle, colour):
+    (found,) = ConceptSearch(with_concepts(bundle)).explain([colour(-0.5)], "medium", count=3)
+    assert found.valid.tolist() == [True, True]  # less darkness, more redness; nothing else moves red
+    names = [{one["name"] for one in some} for some in found.settings["changed"]]
+    assert sorted(map(sorted, names)) == [["darkness"], ["redness"]]
+    for image in found.counterfactuals:
+        assert image[0].mean() == pytest.approx(EDGE - 0.5, abs=0.03)
+
+
+def test_what_redrawing_changes_is_not_called_an_explanation(bundle, colour):
+    (found,) = ConceptSearch(with_concepts(bundle, lost=0.5)).explain([colour(0.5)], "medium")
+    assert (len(found), found.settings["count"]) == (0, 1)
+    assert not found.settings["reconstruction_agrees"]
+    assert found.settings["reconstruction_l1"] == pytest.approx(0.5 / 3, abs=0.01)
+    assert "concepts explain nothing" in found.settings["note"]
+
+
+def test_a_lower_probability_where_confidence_cannot_be_had(bundle, colour):
+    """Removing all darkness gives medium with 1 / (1 + 2 exp(-5)) = .9867 and no more."""
+    known = with_concepts(bundle)
+    (found,) = ConceptSearch(known, reach=0, confidence=0.99).explain([colour(-0.5)], "medium")
+    assert found.valid.all()
+    assert found.counterfactuals[0, 0].mean() == pytest.approx(-0.25, abs=0.02)  # as little as 0.5 asks for
+    (found,) = ConceptSearch(known, reach=0, threshold=0.99).explain([colour(-0.5)], "medium")
+    assert not found.valid.any()
+
+
+def test_the_way_there_and_the_record(bundle, colour, tmp_path):
+    known = with_concepts(bundle)
+    found = counterfactual(known, colour(-0.5), "red", method="concepts")
+    film = film_of(known, found, 0, 5)
+    assert torch.equal(film.frames[-1], found.counterfactuals[0])
+    assert film.probabilities[:, 2].diff().min() >= 0
+    again = Explanation.load(found.save(tmp_path / "one"))
+    assert again.settings["changed"] == found.settings["changed"]
+    predicted = found.settings["concept_probability"][0]
+    after = torch.tensor([found.settings["changed"][0][0]["to"], 0.5])
+    right = torch.stack([2 * after[1] - after[0], torch.zeros(()), 3 * after[0] - after[1]]).softmax(0)[2]
+    assert predicted == pytest.approx(float(right), abs=0.01)
+
+
+def test_wrong_options(bundle):
+    with pytest.raises(InputError, match="concept model for the method concepts, got paint without"):
+        ConceptSearch(bundle)
+    for wrong in ({"most": 0}, {"reach": -1}, {"confidence": 1.0}):
+        with pytest.raises(InputError, match=f"`{next(iter(wrong))}`"):
+            ConceptSearch(with_concepts(bundle), **wrong)
