@@ -57,12 +57,13 @@ def ask(explainer: Explainer, source: Source, limit: int = 30, target: int | str
         source: the data.
         limit: how many images.
         target: the class asked for; images that the classifier already gives to it are passed over. None asks for every
-            other class in turn.
+            other class in turn, or for the only one that the explainer knows.
 
     Raises:
         InputError: if nothing can be asked: there is no case, or `target` is the classifier's opinion of all.
     """
     bundle = explainer.bundle
+    target = explainer.only if target is None else target
     check_at_least("limit", limit, 1)
     check(len(source) > 0, "data", "hold at least one image", 0, "choose another split")
     asked = None if target is None else class_index(target, bundle.class_names)
@@ -131,5 +132,5 @@ def check_tells_disease(bundle: Any) -> None:
     known = set(CLASS_NAMES) <= set(names)
     way_out = "train one on `hx.data.synthetic.tissue`"
     check(known, "bundle", f"know the classes {' and '.join(CLASS_NAMES)}", ", ".join(names), way_out)
-    channels = bundle.generator.img_channels
+    channels = bundle.classifier.channels
     check(channels == 3, "bundle", "work in colour, as synthetic tissue is", f"{channels} channel", way_out)

@@ -12,6 +12,7 @@ from histoxplain.explain.concept_search import ConceptSearch
 from histoxplain.explain.cyclegan import Translation
 from histoxplain.explain.explainer import Explainer
 from histoxplain.explain.few_styles import StyleSearch
+from histoxplain.explain.inpainting import Inpainting
 from histoxplain.explain.latent_search import LatentSearch
 from histoxplain.explain.pixels import PixelAscent
 from histoxplain.explain.record import Explanation
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from histoxplain.models import Bundle
 
 METHODS: dict[str, type[Explainer]] = {
-    one.method: one for one in (LatentSearch, StyleSearch, DirectionSearch, ConceptSearch, Translation, PixelAscent)
+    one.method: one
+    for one in (LatentSearch, StyleSearch, DirectionSearch, ConceptSearch, Translation, Inpainting, PixelAscent)
 }
 
 

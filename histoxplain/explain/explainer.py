@@ -44,6 +44,8 @@ class Found:
     """`(C, H, W)`; None where the search starts from the image itself."""
     latents: dict[str, Tensor] = field(default_factory=dict)
     """As in `Explanation.latents`."""
+    masks: Tensor | None = None
+    """As in `Explanation.masks`."""
     settings: dict[str, Any] = field(default_factory=dict)
     """What was measured on the way; JSON types only."""
 
@@ -120,6 +122,8 @@ class Explainer(ABC):
     """The name in records, files and tables."""
     needs: ClassVar[tuple[str, ...]] = ("generator",)
     """The networks of the bundle that it cannot do without, besides the classifier."""
+    only: int | None = None
+    """The class that every image becomes, where there is no choice."""
     assess: bool = True
     """Whether records say how far to trust them (see `reliability`), at a small cost."""
 
@@ -279,6 +283,7 @@ class Explainer(ABC):
             change=change_map(reference[None], saved),
             threshold=self.threshold,
             latents={name: tensor.cpu() for name, tensor in found.latents.items()},
+            masks=None if found.masks is None else found.masks.cpu(),
             settings=settings,
             seconds=seconds,
         )

@@ -67,6 +67,8 @@ class Explanation:
 
     Of real images also "detail" `(C, h, w)`, what W+ does not say, and "gain" `(M,)`, how much of it is left at "end".
     """
+    masks: Tensor | None = None
+    """`(M, H, W)` bool: what was abnormal according to the method; None where it does not say."""
     settings: dict[str, Any] = field(default_factory=dict)
     """How it was made, and what was measured on the way; JSON types only."""
     seconds: float = 0.0
@@ -80,6 +82,8 @@ class Explanation:
         count, classes = len(self.counterfactuals), len(self.class_names)
         check(self.counterfactuals.shape[1:] == self.original.shape, "counterfactuals", "match `original`", self.shapes)
         check(self.change.shape == (count, *self.original.shape[1:]), "change", "be (M, H, W)", self.shapes)
+        if self.masks is not None:
+            check(self.masks.shape == self.change.shape, "masks", "be (M, H, W), as `change`", self.shapes)
         ok = self.probabilities_after.shape == (count, classes) and self.probabilities_before.shape == (classes,)
         check(ok, "probabilities", "have one value a class", self.shapes)
 
@@ -119,6 +123,8 @@ class Explanation:
             }
             for i in range(len(self))
         ]
+        for i, entry in enumerate(entries if self.masks is not None else ()):
+            entry["mask_file"] = f"mask-{i + 1}.png"
         return {
             "method": self.method,
             "case_id": self.case_id,
@@ -157,8 +163,10 @@ class Explanation:
         for entry, image, change in zip(content["counterfactuals"], self.counterfactuals, self.change):
             _pil(image).save(folder / entry["file"])
             Image.fromarray(paint_change(change)).save(folder / entry["change_file"])
-        names = ("probabilities_before", "probabilities_after", "valid", "change")
-        arrays = {name: getattr(self, name) for name in names}
+        for entry, mask in zip(content["counterfactuals"], () if self.masks is None else self.masks):
+            Image.fromarray(mask.numpy()).save(folder / entry["mask_file"])
+        names = ("probabilities_before", "probabilities_after", "valid", "change", "masks")
+        arrays = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         arrays |= {f"latents.{name}": value for name, value in self.latents.items()}
         save_file({k: v.detach().cpu().contiguous() for k, v in arrays.items()}, folder / ARRAYS)
         (folder / JSON).write_text(json.dumps(content, indent=1), encoding="utf-8")
@@ -209,6 +217,8 @@ class Explanation:
             name = f"counterfactual {i + 1}" + ("" if self.valid[i] else " (not reached)")
             cells.append(_cell(image, name, float(self.probabilities_after[i, self.target_class]), target))
             cells.append(_cell(paint_change(self.change[i]), "change: purple darker, orange lighter", None, target))
+            if self.masks is not None:
+                cells.append(_cell(self.masks[i][None] * 2.0 - 1, "mask", None, target))
         title = f"<b>{escape(self.case_id)}</b>: {source} &rarr; {target}"
         row = f"<div style='display:flex;flex-wrap:wrap;gap:8px'>{''.join(cells)}</div>"
         return f"<div>{title}{row}{self._said()}</div>"

@@ -18,12 +18,15 @@ from histoxplain.models.classifier import Classifier, load_classifier
 from histoxplain.models.cyclegan import Translator, load_translator
 from histoxplain.models.detail_encoder import DetailEncoder
 from histoxplain.models.encoder import Encoder, load_encoder
+from histoxplain.models.inpainting import Inpainter, load_inpainter
 from histoxplain.models.reference import Reference, load_reference
 from histoxplain.models.stylegan2 import Generator, load_generator
 from histoxplain.models.viscoin import ConceptModel, load_concepts
 
 FORMAT = "histoxplain.bundle/1"
 DESCRIPTION = "bundle.json"
+DRAWING = ("generator", "translator", "inpainter")
+"""What draws the images that explain; a bundle has at least one."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class Bundle:
     """Turns images of one class into another (CycleGAN), where one was trained."""
     concepts: ConceptModel | None = None
     """What the classifier looks for, as concepts that the generator can show (VisCoIN), where it was trained."""
+    inpainter: Inpainter | None = None
+    """Makes abnormal images normal (COIN), where one was trained."""
 
     def __repr__(self) -> str:
         classes = ", ".join(self.class_names)
@@ -62,7 +67,7 @@ def check_part(bundle: Bundle, role: str, what: str) -> None:
 
     Args:
         bundle: or anything with the networks of one.
-        role: "generator", "translator", "oracle", "encoder" or "concepts".
+        role: "generator", "translator", "inpainter", "oracle", "encoder" or "concepts".
         what: needs it; for the message.
 
     Raises:
@@ -74,10 +79,11 @@ def check_part(bundle: Bundle, role: str, what: str) -> None:
             "generator": "or use the method cyclegan",
             "translator": "or use the method latent",
             "concepts": "or train one with `train viscoin`",
+            "inpainter": "or train one with `train inpainting`",
         }
         way_out = f"take a bundle with one {others.get(role, '')}".strip()
-        part = {"concepts": "concept model"}.get(role, role)
-        check(False, "bundle", f"hold a {part} for {what}", f"{name} without", way_out)
+        part = {"concepts": "a concept model", "inpainter": "an inpainter"}.get(role, f"a {role}")
+        check(False, "bundle", f"hold {part} for {what}", f"{name} without", way_out)
 
 
 def load_bundle(name: str | Path, device: str = "auto", precision: str = "auto") -> Bundle:
@@ -98,11 +104,13 @@ def load_bundle(name: str | Path, device: str = "auto", precision: str = "auto")
     files = info["files"]
     generator = load_generator(path / files["generator"], device, precision) if "generator" in files else None
     translator = load_translator(path / files["translator"], device, precision) if "translator" in files else None
+    inpainter = load_inpainter(path / files["inpainter"], device, precision) if "inpainter" in files else None
     classifier = load_classifier(path / files["classifier"]).to(resolve_device(device))
     oracle = load_classifier(path / files["oracle"]).to(resolve_device(device)) if "oracle" in files else None
     encoder = load_encoder(path / files["encoder"], device, precision) if "encoder" in files else None
     reference = load_reference(path / files["reference"]) if "reference" in files else None
-    for role, network in (("generator", generator), ("translator", translator)):
+    drawing = dict(zip(DRAWING, (generator, translator, inpainter)))
+    for role, network in drawing.items():
         if network is not None:
             _check_fits(path, role, network, classifier)
     if encoder is not None and generator is not None:
@@ -118,14 +126,19 @@ def load_bundle(name: str | Path, device: str = "auto", precision: str = "auto")
         oracle=oracle,
         encoder=encoder,
         class_names=tuple(classifier.class_names),
-        resolution=translator.resolution if generator is None else generator.img_resolution,
+        resolution=next(_resolution(network) for network in drawing.values() if network is not None),
         card=card.read_text(encoding="utf-8") if card.exists() else "",
         path=path,
         info=info,
         reference=reference,
         translator=translator,
         concepts=concepts,
+        inpainter=inpainter,
     )
+
+
+def _resolution(network: Generator | Translator | Inpainter) -> int:
+    return network.img_resolution if isinstance(network, Generator) else network.resolution
 
 
 def write_bundle(path: str | Path, name: str, files: Mapping[str, str], **info: Any) -> Path:
@@ -134,8 +147,8 @@ def write_bundle(path: str | Path, name: str, files: Mapping[str, str], **info: 
     Args:
         path: the folder.
         name: the bundle's name.
-        files: "classifier", and "generator" or "translator" or both, optionally "oracle", "encoder", "concepts" and
-            "reference", to file names there.
+        files: "classifier", and one or several of "generator", "translator" and "inpainter", optionally "oracle",
+            "encoder", "concepts" and "reference", to file names there.
         info: whatever else belongs there: title, data, licence, figures.
 
     Raises:
@@ -143,7 +156,8 @@ def write_bundle(path: str | Path, name: str, files: Mapping[str, str], **info: 
     """
     path = Path(path)
     check("classifier" in files, "files", "name a classifier", sorted(files))
-    check(bool({"generator", "translator"} & set(files)), "files", "name a generator or a translator", sorted(files))
+    rule = "name a generator, a translator or an inpainter"
+    check(bool(set(DRAWING) & set(files)), "files", rule, sorted(files))
     for file in files.values():
         check((path / file).exists(), "files", f"lie in {path}", file, "copy the checkpoint there first")
     with replacing(path / DESCRIPTION) as part:
@@ -184,7 +198,7 @@ def checkpoint_folders() -> list[Path]:
 def _describe(path: Path) -> dict[str, Any]:
     try:
         info = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
-        drawn = {"generator", "translator"} & set(info["files"])
+        drawn = set(DRAWING) & set(info["files"])
         complete = info["format"] == FORMAT and "classifier" in info["files"] and drawn and info["name"]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
         complete = False
@@ -192,8 +206,8 @@ def _describe(path: Path) -> dict[str, Any]:
     return info
 
 
-def _check_fits(path: Path, role: str, network: Generator | Translator, classifier: Classifier) -> None:
-    channels = network.channels if role == "translator" else network.img_channels
+def _check_fits(path: Path, role: str, network: Generator | Translator | Inpainter, classifier: Classifier) -> None:
+    channels = network.img_channels if isinstance(network, Generator) else network.channels
     got = f"{channels} and {classifier.channels} in {path}"
     same = channels == classifier.channels
     check(same, "bundle", f"hold a {role} and a classifier of equal channel counts", got)

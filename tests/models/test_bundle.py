@@ -126,5 +126,5 @@ def test_a_translator_that_does_not_fit_is_refused(folder, tmp_path, changes, me
 
 
 def test_a_bundle_draws_something(folder):
-    with pytest.raises(InputError, match="name a generator or a translator"):
+    with pytest.raises(InputError, match="name a generator, a translator or an inpainter"):
         write_bundle(folder, "toy", {"classifier": "classifier.safetensors"})
