@@ -157,7 +157,7 @@ class Goal:
         """The margin of images; where it is below zero, it may lie further below."""
         x, owner = quantised(x), self.owner[rows]
         target = self.targets[owner][:, None].to(x.device)
-        p = self._classified(x)
+        p = self.classified(x)
         others = p.scatter(1, target, 0.0).amax(1)
         mine = p.gather(1, target)[:, 0]
         score = mine - others.clamp_min(self.terms.threshold)
@@ -176,11 +176,12 @@ class Goal:
             left = left[best[left] / (len(views) + 1) >= wanted[left]]
             if not len(left):
                 break
-            seen = self._classified(some[:, left].flatten(0, 1)).unflatten(0, (len(some), -1))
+            seen = self.classified(some[:, left].flatten(0, 1)).unflatten(0, (len(some), -1))
             best[left] += (seen.gather(2, target[left].expand(len(some), -1, -1))[..., 0] - 1).sum(0)
         return best / (len(views) + 1) - wanted
 
-    def _classified(self, x: Tensor) -> Tensor:
+    def classified(self, x: Tensor) -> Tensor:
+        """What the classifier, or its quick copy, says of images: probabilities `(n, K)`, float32."""
         x = x.contiguous(memory_format=torch.channels_last)  # a third faster through convolutions
         return torch.cat([self.classifier.probabilities(some).float() for some in x.split(BATCH)])
 

@@ -7,65 +7,63 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from histoxplain._checks import check, check_at_least, check_between
-from histoxplain.explain.arrival import Arrival, Goal, Terms, arrivals, last_resort
-from histoxplain.explain.detail import detailed
-from histoxplain.explain.explainer import Found
+from histoxplain._checks import check, check_at_least
+from histoxplain.explain.arrival import Arrival, Terms, arrivals, confirmed, last_resort
 from histoxplain.explain.latent_search import LatentSearch
 from histoxplain.explain.latent_space import one_hot, sample_z
-from histoxplain.explain.prune import fewest, prune
 from histoxplain.explain.search import Move
-from histoxplain.explain.spaces import StyleSpace, only_where
-from histoxplain.explain.stagewise import stagewise
-from histoxplain.explain.views import random_view
+from histoxplain.explain.spaces import StyleSpace
+from histoxplain.explain.style_task import StyleTask
 
 if TYPE_CHECKING:
+    from histoxplain.explain.explainer import Found
     from histoxplain.explain.moves import Start
     from histoxplain.models import Bundle
 
 AMONG = 512
 """Latents that tell how far style coordinates go."""
-MARGIN = 4.0
-"""By how much the target's logit should lead before coordinates are left out again."""
+MOST = 32
+"""Coordinates that may change together."""
+TRIED = 16
+"""Candidates for the next one."""
 GRID = (0.5, 0.75, 0.9, 1.0, 1.05)
-"""Where along a sparse step to look."""
+"""Where along a step to look."""
+NAMED = 50
+"""Changed coordinates that a record names, at most, of each counterfactual."""
 
 
 class StyleSearch(LatentSearch):
-    """Few coordinates of StyleSpace change, the fewest that the search finds (spec: sparse search in S).
+    """Few coordinates of StyleSpace change, at most `most`.
 
-    Two sparse steps are looked for: one by gradient, coordinate by coordinate where the classifier's margin is steepest
-    (`stagewise`), no coordinate beyond its range over the generator's samples; the other is what is left of the way to
-    the cheapest W+ arrival (see `LatentSearch`). Each is cut down to the fewest coordinates that still convince the
-    classifier (`fewest`, `prune`) and then bisected; the better one by `criterion` wins, which is "coordinates" unless
-    told otherwise. Where neither arrives, the whole W+ arrival is the answer: nothing is lost by asking for few.
+    The coordinate that convinces the classifier most, taken to the end of its range over the generator's samples, is
+    changed first, then the one that helps most now, and so on until the goal is reached (see `Greedy`); what can be
+    done without then goes back (`prune`), and the others go only as far as they have to. Where `most` do not convince
+    the classifier by `confidence`, less will do, never less than the threshold. Where that fails, too, the answer of a
+    W+ search is taken instead (see `LatentSearch`), in which nearly every coordinate takes part; the record says so.
 
     Several answers have no coordinate in common, where that is possible: each is looked for without those that changed
     before.
 
     `Explanation.settings` names what changed in each counterfactual: `coordinates`, how many; `layers`; `changed`, the
     names, as `StyleCoordinates` writes them, and by how many standard deviations; `disjoint`, whether no two
-    counterfactuals share one.
+    counterfactuals share one; `few`, False for those of the W+ search; `instead`, where there are such, says so.
 
     Args:
         bundle: the generator, with StyleSpace, and the classifier, with gradients.
-        style_steps: steps of the gradient search; 0 does without it.
-        stretch: how many times a coordinate's sparse step may be taken, within its range, to do with fewer.
+        most: how many coordinates may change together.
         options: see `LatentSearch`.
     """
 
     method: ClassVar[str] = "style"
     criterion_unless_told = "coordinates"
 
-    def __init__(self, bundle: Bundle, *, style_steps: int = 24, stretch: float = 2.0, **options: Any) -> None:
+    def __init__(self, bundle: Bundle, *, most: int = MOST, **options: Any) -> None:
         super().__init__(bundle, **options)
         G = bundle.generator
         check(hasattr(G, "synthesis_from_styles"), "bundle", "have a generator with StyleSpace", type(G).__name__)
-        check_at_least("style_steps", style_steps, 0)
-        check_between("stretch", stretch, 1.0, 10.0)
-        self.style_steps, self.stretch = style_steps, stretch
+        check_at_least("most", most, 1)
+        self.most = most
         labels = torch.arange(AMONG) % max(G.c_dim, 1)
         with torch.no_grad():
             self.space = StyleSpace(G, G.mapping(sample_z(G, AMONG, 0), one_hot(labels, G)))
@@ -86,26 +84,51 @@ class StyleSearch(LatentSearch):
         """See `GeneratorSearch.move`."""
         starts = self.with_styles(starts, self.space)
         terms = Terms(self.bundle, self.space, self.threshold, self.criterion)
-        dense, sure = self.dense(terms, starts, count)
-        pools: list[list[Arrival]] = [[] for _ in starts]
+        sure, few = [self.confidence] * len(starts), [[] for _ in starts]
         free = self.movable.expand(len(starts), -1).clone()
         for turn in range(count):
-            found = self.sparse(terms, starts, dense, sure, free, seed + turn)
-            for i, arrival in enumerate(found):
+            for i, arrival in enumerate(self.sparse(terms, starts, sure, free, seed + turn)):
                 if arrival is not None:
-                    pools[i].append(arrival)
+                    few[i].append(arrival)
                     free[i] &= arrival.move.step == 0
-        return [self.result(*row, count) for row in zip(starts, pools, dense, sure)]
+        few = confirmed(terms, starts, few, sure)
+        rows = [i for i, some in enumerate(few) if len(some) < count]
+        dense = dict(zip(rows, self.dense(terms, [starts[i] for i in rows], count))) if rows else {}
+        return [self.result(start, few[i], *dense.get(i, ([], 1.0)), sure[i], count) for i, start in enumerate(starts)]
 
-    def dense(self, terms: Terms, starts: list[Start], count: int) -> tuple[list[list[Arrival]], list[float]]:
-        """The simple path: W+ arrivals as steps of StyleSpace in which every coordinate takes part that may."""
+    def sparse(
+        self, terms: Terms, starts: list[Start], sure: list[float], free: Tensor, seed: int
+    ) -> list[Arrival | None]:
+        """Each image's best sparse arrival with only the coordinates of `free` `(N, S)`; None where none arrives.
+
+        `sure` is lowered where the confidence asked for is not to be had.
+        """
+        steps, reached = StyleTask(terms, starts, sure, seed).few(free, self.most, TRIED)
+        for less in ((self.confidence + self.threshold) / 2, self.threshold):
+            rows = torch.nonzero(~reached & (steps != 0).any(1).cpu()).flatten()
+            if len(rows):
+                task = StyleTask(terms, starts, [less] * len(starts), seed)
+                reached[rows] = task.enough(steps[rows], rows).cpu() >= 0
+                for i in rows[reached[rows]].tolist():
+                    sure[i] = min(sure[i], less)
+        rows = torch.nonzero(reached).flatten()
+        steps[rows] = StyleTask(terms, starts, sure, seed).pruned(steps[rows], rows)
+        moves = [
+            [Move(start.style, step, "few coordinates")] if ok else []
+            for start, step, ok in zip(starts, steps, reached.tolist())
+        ]
+        grids = [[GRID] * len(some) for some in moves]
+        return [pool[0] if pool else None for pool in arrivals(terms, starts, moves, 1, sure, grids=grids)]
+
+    def dense(self, terms: Terms, starts: list[Start], count: int) -> list[tuple[list[Arrival], float]]:
+        """The W+ search's arrivals as steps of StyleSpace in which every coordinate takes part that may."""
         pools, sure, _ = self.first(starts, count, keep=2 * count if count > 1 else 2)
         moves = [[self.in_styles(start, arrival) for arrival in pool] for start, pool in zip(starts, pools)]
         grids = [[GRID] * len(some) for some in moves]
         found = arrivals(terms, starts, moves, 2 * count, sure, grids=grids)
         for i in [i for i, some in enumerate(found) if not some]:
             found[i] = [last_resort(terms, starts[i], moves[i])]
-        return found, sure
+        return list(zip(self.settled(terms, starts, found, count, sure), sure))
 
     @torch.no_grad()
     def in_styles(self, start: Start, arrival: Arrival) -> Move:
@@ -113,43 +136,13 @@ class StyleSearch(LatentSearch):
         step = self.space.of((start.ws + arrival.step)[None])[0] - start.style
         return Move(start.style, step * self.movable, arrival.move.name, 1 - arrival.gain)
 
-    def sparse(
-        self, terms: Terms, starts: list[Start], dense: list[list[Arrival]], sure: list[float], free: Tensor, seed: int
-    ) -> list[Arrival | None]:
-        """Each image's best sparse arrival with only the coordinates of `free` `(N, S)`; None where none arrives."""
-        styles = torch.stack([start.style for start in starts])
-        low, high = (
-            ((end - styles) / self.space.deviation.clamp_min(1e-12)) for end in (self.space.low, self.space.high)
-        )
-        box = low.clamp_max(0) * free, high.clamp_min(0) * free
-        along = torch.stack([self.space.deviations(pool[0].step[None])[0] for pool in dense]) * free
-        slope = Slope(self, starts, seed)
-        ways = {"few of the way": along}
-        if self.style_steps:
-            ways["gradient"] = stagewise(slope, *box, self.style_steps)
-        flat = slope(torch.zeros_like(along))[1]
-        cuts = []
-        for name, way in ways.items():
-            worth = (flat + slope(way)[1]) / 2 * way
-            for longer in {1.0, self.stretch} if self.criterion == "coordinates" else {1.0}:
-                reach = torch.maximum(
-                    torch.minimum(longer * way, torch.maximum(box[1], way)), torch.minimum(box[0], way)
-                )
-                cuts.append(Cut(self, terms, starts, sure, name, self.space.deviation * reach, worth))
-        best = torch.stack([cut.cost for cut in cuts]).argmin(0).tolist()
-        moves: list[list[Move]] = [[] for _ in starts]
-        for which, cut in enumerate(cuts):
-            rows = [i for i, winner in enumerate(best) if winner == which and cut.cost[i].isfinite()]
-            for i, step in zip(rows, cut.pruned(rows)):
-                moves[i].append(Move(styles[i], step, cut.name))
-        grids = [[GRID] * len(some) for some in moves]
-        return [pool[0] if pool else None for pool in arrivals(terms, starts, moves, 1, sure, grids=grids)]
-
-    def result(self, start: Start, pool: list[Arrival], dense: list[Arrival], sure: float, count: int) -> Found:
-        """The sparse arrivals, filled up with dense ones that differ where they are too few."""
-        best = sorted(pool, key=lambda arrival: arrival.cost)
-        if len(best) < count and (not best or any(arrival.reached for arrival in dense)):
-            best += self.chosen(dense, count - len(best))
+    def result(
+        self, start: Start, few: list[Arrival], dense: list[Arrival], less: float, sure: float, count: int
+    ) -> Found:
+        """The sparse arrivals, filled up with dense ones where they are too few."""
+        if few and not any(arrival.reached for arrival in dense):
+            dense = []
+        best = sorted(few, key=lambda arrival: arrival.cost) + dense[: count - len(few)]
         changes = [self.changes(arrival) for arrival in best]
         parts = [{(one.layer, one.channel) for one in some} for some in changes]
         settings = {
@@ -157,8 +150,12 @@ class StyleSearch(LatentSearch):
             "layers": [sorted({one.layer for one in some}, key=self.space.layers.index) for some in changes],
             "changed": [[one.to_json() for one in some[:NAMED]] for some in changes],
             "disjoint": all(not (a & b) for i, a in enumerate(parts) for b in parts[:i]),
+            "few": [i < len(few) for i in range(len(best))],
         }
-        return self.answer(start, best, sure, settings)
+        if len(best) > len(few):
+            which = "other coordinates" if few else "coordinates"
+            settings["instead"] = f"No {self.most} {which} or fewer were found to be enough: nearly all change."
+        return self.answer(start, best, min(sure, less) if len(best) > len(few) else sure, settings)
 
     def changes(self, arrival: Arrival) -> list[CoordinateChange]:
         """What an arrival changed, the largest change in standard deviations first."""
@@ -166,57 +163,6 @@ class StyleSearch(LatentSearch):
         order = moved.abs().argsort(descending=True)[: int((arrival.step != 0).sum())].tolist()
         places = self.space.places(order)
         return [CoordinateChange(*place, float(moved[i])) for place, i in zip(places, order)]
-
-
-class Cut:
-    """The fewest coordinates of each image's step that still arrive.
-
-    Args:
-        search: gives the networks and the space.
-        terms: of the search.
-        starts: N images, with their styles.
-        sure: the confidence asked of each.
-        name: what to call the step.
-        step: `(N, S)`.
-        worth: what each coordinate adds to the classifier's margin, `(N, S)`.
-
-    Attributes:
-        cost: of each image's step once cut, `(N,)`; infinite where none arrives.
-    """
-
-    def __init__(
-        self,
-        search: StyleSearch,
-        terms: Terms,
-        starts: list[Start],
-        sure: list[float],
-        name: str,
-        step: Tensor,
-        worth: Tensor,
-    ) -> None:
-        self.name, self.step, self.worth = name, step, worth.cpu()
-        self.styles = torch.stack([start.style for start in starts])
-        self.goal = Goal(terms, starts, torch.arange(len(starts)), sure)
-        order = worth.masked_fill(step == 0, -torch.inf).argsort(1, descending=True).cpu()
-        self.kept, ok = fewest(self.enough, order, (step != 0).sum(1).cpu())
-        self.cost = self.goal.costs.masked_fill(~ok, torch.inf)
-
-    def enough(self, kept: Tensor, rows: Tensor) -> Tensor:
-        """How far past the goal images are with only some coordinates, `(n, S)` bool, of the step: `prune.Enough`."""
-        points = self.styles[rows] + self.step[rows] * kept.to(self.step)
-        return self.goal(torch.cat([points, torch.ones_like(points[:, :1])], 1), rows)
-
-    def pruned(self, rows: list[int]) -> Tensor:
-        """The steps of some images without what can be done without, `(len(rows), S)`."""
-        some = torch.tensor(rows, dtype=torch.long)
-        kept = self.kept[some]
-        if len(some):
-            kept = prune(lambda tried, mine: self.enough(tried, some[mine]), kept, self.worth[some])
-        return self.step[some] * kept.to(self.step)
-
-
-NAMED = 50
-"""Changed coordinates that a record names, at most, of each counterfactual."""
 
 
 @dataclass(frozen=True)
@@ -232,36 +178,3 @@ class CoordinateChange:
         """Name, as `StyleCoordinates.names` has it, and deviations."""
         way = "up" if self.deviations > 0 else "down"
         return {"name": f"{self.layer} {self.channel} {way}", "deviations": round(self.deviations, 2)}
-
-
-class Slope:
-    """The classifier's margin where images are changed in StyleSpace, and its gradient: a `stagewise.Slope`.
-
-    Args:
-        search: gives the networks and the space.
-        starts: N images, with their styles.
-        seed: draws a view of the images for each call.
-    """
-
-    def __init__(self, search: StyleSearch, starts: list[Start], seed: int) -> None:
-        self.search, self.draws = search, torch.Generator().manual_seed(seed)
-        self.styles = torch.stack([start.style for start in starts])
-        self.detail = None if starts[0].detail is None else torch.stack([start.detail for start in starts])
-        self.mask = starts[0].mask
-        self.originals = None if self.mask is None else torch.stack([start.original for start in starts])
-        classes = len(search.bundle.class_names)
-        targets = torch.tensor([start.target for start in starts], device=self.styles.device)
-        self.target = F.one_hot(targets, classes).bool()
-
-    def __call__(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        """`u` `(N, S)` in standard deviations: the margin less `MARGIN`, `(N,)`, and its gradient `(N, S)`."""
-        search = self.search
-        with torch.enable_grad():
-            u = u.detach().requires_grad_()
-            with detailed(search.space.generator, self.detail):
-                x = search.space.image(self.styles + u * search.space.deviation)
-            x = random_view(only_where(self.mask, x, self.originals), self.draws)
-            logits = search.bundle.classifier(x.contiguous(memory_format=torch.channels_last))
-            margin = logits[self.target] - logits.masked_fill(self.target, -torch.inf).amax(1)
-            (gradient,) = torch.autograd.grad(margin.sum(), u)
-        return margin.detach() - MARGIN, gradient.detach()

@@ -194,7 +194,7 @@ class GeneratorSearch(Explainer):
         latents |= {"end": ends} if start.style is None else {"start_style": start.style.clone(), "end_style": ends}
         if start.detail is not None:
             latents |= {"detail": start.detail.clone(), "gain": torch.tensor([arrival.gain for arrival in chosen])}
-        return Found(shown, None, latents, common | settings)
+        return Found(shown, latents=latents, settings=common | settings)
 
     def _moved(self, starts: list[Start], count: int, seed: int) -> list[Found]:
         found = []
@@ -208,9 +208,9 @@ class GeneratorSearch(Explainer):
                 settings["lock"] = list(self.lock.names)
             if STAIN in self.lock.names and start.image.shape[0] == 3:
                 settings["stain_change"] = [stain_change(start.image, image) for image in one.counterfactuals]
-            found.append(Found(one.counterfactuals, one.reconstruction, latents, one.settings | settings))
+            found.append(replace(one, latents=latents, settings=one.settings | settings))
         return found
 
     @staticmethod
     def _noted(found: Found, image: Tensor, settings: dict[str, Any]) -> Found:
-        return Found(found.counterfactuals, image, found.latents, found.settings | settings)
+        return replace(found, reconstruction=image, settings=found.settings | settings)

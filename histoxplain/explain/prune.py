@@ -1,4 +1,4 @@
-"""The fewest coordinates that are still enough, for many rows at once. Nothing here knows about images."""
+"""Leaving out what is not needed, for many rows at once. Nothing here knows about images."""
 
 from __future__ import annotations
 
@@ -9,41 +9,6 @@ from torch import Tensor
 
 Enough = Callable[[Tensor, Tensor], Tensor]
 """`(kept (n, S) bool, rows (n,)) -> (n,)`: how far past the goal each row is with only these; >= 0 suffices."""
-
-
-def fewest(enough: Enough, order: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
-    """The shortest beginning of each row's order that suffices, found by doubling and halving.
-
-    Args:
-        enough: see `Enough`.
-        order: coordinates of each row, the most useful first, `(N, S)`.
-        sizes: how many of them there are in each row, `(N,)`.
-
-    Returns:
-        The coordinates kept, `(N, S)` bool, and whether they suffice, `(N,)` bool; where none do, all are kept.
-
-    Example:
-        >>> weights = torch.tensor([5.0, 3.0, 1.0, 1.0])
-        >>> enough = lambda kept, rows: kept.float() @ weights - 8.5
-        >>> kept, ok = fewest(enough, torch.tensor([[0, 1, 2, 3]]), torch.tensor([4]))
-        >>> kept.tolist(), ok.tolist()
-        ([[True, True, True, False]], [True])
-    """
-    rank = order.argsort(1)
-    low, high = torch.zeros_like(sizes), torch.zeros_like(sizes)
-    ok = torch.zeros(len(order), dtype=torch.bool)
-    todo, size = torch.nonzero(sizes > 0).flatten(), 1
-    while len(todo):
-        tried = sizes[todo].clamp_max(size)
-        suffices = enough(rank[todo] < tried[:, None], todo).cpu() >= 0
-        high[todo], ok[todo] = tried, suffices
-        low[todo[~suffices]] = tried[~suffices]
-        todo, size = todo[~suffices & (tried < sizes[todo])], 2 * size
-    while len(todo := torch.nonzero(ok & (high - low > 1)).flatten()):
-        middle = (low[todo] + high[todo]) // 2
-        suffices = enough(rank[todo] < middle[:, None], todo).cpu() >= 0
-        high[todo], low[todo] = torch.where(suffices, middle, high[todo]), torch.where(suffices, low[todo], middle)
-    return rank < high[:, None], ok
 
 
 def prune(enough: Enough, kept: Tensor, worth: Tensor, blocks: int = 16, rounds: int = 12) -> Tensor:

@@ -3,7 +3,6 @@ import torch
 
 from histoxplain._checks import InputError
 from histoxplain.explain import StyleSearch, film_of
-from histoxplain.explain import few_styles as module
 
 
 def grey(count=1):
@@ -31,7 +30,7 @@ def gains(search, bundle):
 
 def test_the_fewest_coordinates_are_those_on_paper(dials):
     """Effects add up here, so the fewest that suffice are the ones that can add most."""
-    search = StyleSearch(dials, stretch=10.0)
+    search = StyleSearch(dials)
     (e,) = search.explain_latents(grey(), "red")
     ranked, needed = gains(search, dials), least_red(dials)
     fewest = next(k for k in range(1, 9) if sum(gain for gain, _ in ranked[:k]) >= needed)
@@ -52,7 +51,7 @@ def test_all_other_coordinates_stay_to_the_bit(dials):
 
 
 def test_no_coordinate_leaves_the_range_of_samples(dials):
-    search = StyleSearch(dials, stretch=10.0)
+    search = StyleSearch(dials)
     (e,) = search.explain_latents(grey(), "red")
     end = e.latents["end_style"][0]
     assert (end <= search.space.high + 1e-5).all()
@@ -75,12 +74,23 @@ def test_several_answers_share_no_coordinate(dials):
     assert e.valid.tolist() == [True, True]
 
 
-def test_where_no_few_suffice_the_simple_path_is_the_answer(dials, monkeypatch):
-    monkeypatch.setattr(module, "fewest", lambda enough, order, sizes: (order >= 0, sizes < 0))
-    (e,) = StyleSearch(dials).explain_latents(grey(), "red")
+def test_where_no_few_suffice_the_simple_path_is_the_answer_and_the_record_says_so(dials):
+    (few,) = StyleSearch(dials).explain_latents(grey(), "red")
+    assert few.settings["few"] == [True]
+    assert "instead" not in few.settings
+    (e,) = StyleSearch(dials, most=1, threshold=0.9).explain_latents(grey(), "red")
     assert e.valid.all()
     assert e.settings["coordinates"][0] >= 7  # of 8, one of which does nothing
-    assert e.settings["moves"][0] not in ("gradient", "few of the way")
+    assert e.settings["few"] == [False]
+    assert e.settings["instead"] == "No 1 coordinates or fewer were found to be enough: nearly all change."
+
+
+def test_less_than_the_full_confidence_will_do_before_all_coordinates_change(dials):
+    """Without the two largest, no set of coordinates brings .96, but some bring .7."""
+    (e,) = StyleSearch(dials, lock=["b4.conv1 0", "b8.conv0 1"], confidence=0.99).explain_latents(grey(), "red")
+    assert e.settings["few"] == [True]
+    assert 0.5 <= e.settings["confidence"] < 0.99
+    assert e.valid.all()
 
 
 def test_more_answers_than_disjoint_ones_are_filled_up(dials):
