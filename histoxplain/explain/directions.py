@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from histoxplain._atomic import replacing
-from histoxplain._checks import InputError, check, check_exists, check_one_of
+from histoxplain._checks import InputError, check, check_one_of
+from histoxplain.explain.direction_file import load_fields, save_fields
 from histoxplain.explain.latent_space import draw
 
 if TYPE_CHECKING:
@@ -79,11 +76,7 @@ class Directions:
 
     def save(self, path: str | Path) -> Path:
         """Write to one safetensors file, whole or not at all."""
-        metadata = {"format": FORMAT, "kind": self.kind, "names": json.dumps(self.names)}
-        tensors = {"vectors": self.vectors.contiguous(), "scores": self.scores.contiguous()}
-        with replacing(path) as part:
-            save_file(tensors, part, metadata=metadata)
-        return Path(path)
+        return save_fields(path, self, FORMAT)
 
     @classmethod
     def load(cls, path: str | Path) -> Directions:
@@ -92,17 +85,11 @@ class Directions:
         Raises:
             InputError: if the file is missing, damaged or something else.
         """
-        path = check_exists("path", path)
+        fields = load_fields(path, FORMAT, "directions")
         try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                check(metadata.get("format") == FORMAT, "path", "hold directions", path, "find them again")
-                vectors, scores = file.get_tensor("vectors"), file.get_tensor("scores")
-        except (OSError, SafetensorError) as error:
-            raise InputError(
-                f"`path` must be a whole safetensors file, got {path}; find the directions again."
-            ) from error
-        return cls(tuple(json.loads(metadata["names"])), vectors, scores, metadata["kind"])
+            return cls(**fields)
+        except TypeError as error:
+            raise InputError(f"`path` must be a whole file of directions, got {path}.") from error
 
 
 def one_deviation(direction: Tensor, w: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from histoxplain._checks import check, check_at_least, check_between
 from histoxplain.explain.directions import Directions
+from histoxplain.explain.effects import Effects
 from histoxplain.explain.images import quantised
 from histoxplain.explain.interpolate import Film
 from histoxplain.explain.latent_space import BATCH, device_of
@@ -21,28 +21,6 @@ if TYPE_CHECKING:
     from histoxplain.models import Bundle
 
 AnyDirections = Directions | StyleCoordinates
-
-
-@dataclass(frozen=True, eq=False)
-class Effects:
-    """What one step along each of D directions does to N images."""
-
-    names: tuple[str, ...]
-    """Of the directions."""
-    effects: Tensor
-    """What it adds to the log-odds of the target, or to those of target against source, `(D, N)`."""
-    flipped: Tensor
-    """Whether the classifier then says the target and did not before, `(D, N)` bool."""
-
-    @property
-    def scores(self) -> Tensor:
-        """Mean effect of each, `(D,)`."""
-        return self.effects.mean(1)
-
-    @property
-    def shares(self) -> Tensor:
-        """Share of the images that each turns into the target, `(D,)`."""
-        return self.flipped.float().mean(1)
 
 
 @torch.no_grad()

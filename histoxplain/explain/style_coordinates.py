@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from histoxplain._atomic import replacing
-from histoxplain._checks import InputError, check, check_between, check_exists, check_one_of
+from histoxplain._checks import InputError, check, check_between, check_one_of
+from histoxplain.explain.direction_file import load_fields, save_fields
+from histoxplain.explain.effects import Measured
 
 if TYPE_CHECKING:
     from histoxplain.models import Generator
@@ -24,7 +22,7 @@ SIGNS = {1: "up", -1: "down"}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class StyleCoordinates:
+class StyleCoordinates(Measured):
     """Coordinates of StyleSpace, best first, with what each does to a classifier's opinion of N images.
 
     A step of 1 along one takes it `shift` of the way from an image's own value to `ends`, the highest or lowest among
@@ -40,9 +38,9 @@ class StyleCoordinates:
     ends: Tensor
     """The end of the range that each goes towards, `(D,)`."""
     effects: Tensor
-    """What a step adds to the log-odds of the target, or to those of target against source, `(D, N)`."""
+    """See `Measured`."""
     flipped: Tensor
-    """Whether the classifier then says `target`, `(D, N)` bool."""
+    """See `Measured`."""
     explained: Tensor
     """`(D, N)` bool: `flipped`, and when chosen one after another, by no better coordinate before."""
     ws: Tensor
@@ -78,16 +76,6 @@ class StyleCoordinates:
         """Such as "b32.conv0 17 up"."""
         parts = zip(self.layers, self.channels, self.signs)
         return tuple(f"{layer} {channel} {SIGNS[sign]}" for layer, channel, sign in parts)
-
-    @property
-    def scores(self) -> Tensor:
-        """Mean effect of each, `(D,)`."""
-        return self.effects.mean(1)
-
-    @property
-    def shares(self) -> Tensor:
-        """Share of the images that each turns into the target by itself, `(D,)`."""
-        return self.flipped.float().mean(1)
 
     @property
     def together(self) -> float:
@@ -131,12 +119,7 @@ class StyleCoordinates:
 
     def save(self, path: str | Path) -> Path:
         """Write to one safetensors file, whole or not at all."""
-        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
-        rest = {name: value for name, value in vars(self).items() if name not in tensors}
-        tensors = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
-        with replacing(path) as part:
-            save_file(tensors, part, metadata={"format": FORMAT, "record": json.dumps(rest)})
-        return Path(path)
+        return save_fields(path, self, FORMAT)
 
     @classmethod
     def load(cls, path: str | Path) -> StyleCoordinates:
@@ -145,16 +128,8 @@ class StyleCoordinates:
         Raises:
             InputError: if the file is missing, damaged or something else.
         """
-        path = check_exists("path", path)
+        fields = load_fields(path, FORMAT, "style coordinates")
         try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                check(metadata.get("format") == FORMAT, "path", "hold style coordinates", path, "find them again")
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            rest = json.loads(metadata["record"])
-            rest |= {name: tuple(rest[name]) for name in ("layers", "channels", "signs", "class_names")}
-            return cls(**tensors, **rest)
-        except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-            raise InputError(
-                f"`path` must be a whole file of style coordinates, got {path}; find them again."
-            ) from error
+            return cls(**fields)
+        except TypeError as error:
+            raise InputError(f"`path` must be a whole file of style coordinates, got {path}.") from error

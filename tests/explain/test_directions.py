@@ -73,7 +73,7 @@ def test_comes_back_as_saved(cloud, tmp_path):
 def test_damaged_file_and_unknown_names(cloud, tmp_path):
     path = principal_directions(cloud, 2).save(tmp_path / "d.safetensors")
     path.write_bytes(path.read_bytes()[:30])
-    with pytest.raises(InputError, match="find the directions again"):
+    with pytest.raises(InputError, match="whole file of directions"):
         Directions.load(path)
     with pytest.raises(InputError, match="nearest valid is 'axis 1'"):
         principal_directions(cloud, 2)["axis1"]
