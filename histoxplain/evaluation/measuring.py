@@ -98,7 +98,7 @@ def evaluate(
         features: what the Fréchet and kernel distances are measured in; see `hx.metrics.feature_net`.
         options: of the method's explainer.
     """
-    explainer = make_explainer(method, bundle, **options)
+    explainer = make_explainer(method, bundle, assess=False, **options)  # what is measured is measured here
     questions = ask(explainer, source, limit, target)
     done = explainer.explain(questions.images, list(questions.targets), count, seed, questions.ids)
     real = real_features_of(source, bundle, questions.targets, explainer.fit, features)
