@@ -15,6 +15,7 @@ from tyro.conf import Positional, arg
 
 if TYPE_CHECKING:
     from histoxplain.explain import Attribution
+    from histoxplain.viz import Provenance
 
 Name = Literal[
     "grad-cam",
@@ -75,7 +76,17 @@ class Command:
         self.check_asked(model, x[0])
         check_all_free([self.out / name / method for name in names for method in self.method])
         done, measured = self.attributions(model, x, names)
-        print(f"{len(done)} maps of {len(files)} images -> {write_all(done, measured, self.out)}")
+        print(f"{len(done)} maps of {len(files)} images -> {write_all(done, measured, self.out, self.made_of(model))}")
+
+    def made_of(self, model: Any) -> Provenance:
+        """Where the report comes from."""
+        from histoxplain.cli.chosen import chosen
+        from histoxplain.viz import command_line, provenance_of
+
+        options = chosen(self, "bundle", "method", "seed")
+        command = command_line("attribute", options.pop("images"), **options)
+        files = None if self.classifier is None else [self.classifier]
+        return provenance_of(model, command, self.seed, files)
 
     def check_asked(self, model: Any, x: Any) -> None:
         """Refuse a class, a baseline or a layer that there is not, before anything is computed or written."""
@@ -163,7 +174,7 @@ def check_all_free(folders: list[Path]) -> None:
         check_free(folder)
 
 
-def write_all(done: list[Attribution], measured: list[Any], out: Path) -> Path:
+def write_all(done: list[Attribution], measured: list[Any], out: Path, made: Provenance | None = None) -> Path:
     """Write OUT/attributions.json and OUT/report.html; returns the latter."""
     from histoxplain._atomic import replacing
     from histoxplain.viz import write_attribution_report
@@ -171,4 +182,4 @@ def write_all(done: list[Attribution], measured: list[Any], out: Path) -> Path:
     entries = [one.to_json() | ({"faithfulness": found} if found else {}) for one, found in zip(done, measured)]
     with replacing(out / "attributions.json") as part:
         part.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
-    return write_attribution_report(done, out / "report.html", measured)
+    return write_attribution_report(done, out / "report.html", measured, provenance=made)

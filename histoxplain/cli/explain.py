@@ -35,8 +35,8 @@ class Command:
     """How many different counterfactuals an image."""
     method: str = "latent"
     """How to look for them: "latent" (a small move of the generator's latent), "style" (few style coordinates, named),
-    "directions" (along given ones), "concepts" (the fewest, named), "cyclegan" (a translator) or "pixels" (the adversarial
-    baseline)."""
+    "directions" (along given ones), "concepts" (the fewest, named), "cyclegan" (a translator),
+    "inpainting" (as normal, with a mask) or "pixels" (the adversarial baseline)."""
     criterion: Literal["l1", "perceptual", "coordinates", "latent"] | None = None
     """What "smallest change" means; by default l1, and coordinates for the method style."""
     mask: Path | None = None
@@ -115,6 +115,14 @@ class Command:
         common = {"threshold": self.threshold, "batch_size": self.batch_size, "fit": self.fit}
         common = {name: value for name, value in common.items() if value is not None}
         return common | given | parse_options(METHODS[self.method], self.option)
+
+    def again(self) -> str:
+        """The command that makes the report again, as one would type it."""
+        from histoxplain.cli.chosen import chosen
+        from histoxplain.viz import command_line
+
+        options = chosen(self, "bundle", "count", "method", "seed")
+        return command_line("explain", options.pop("images", ()), **options)
 
     def terms(self) -> list[Any]:
         """What may change, and what counts as small: part of each result's fingerprint."""
@@ -336,10 +344,11 @@ def explain_batch(explainer: Any, jobs: Sequence[Job], count: int, seed: int) ->
 def report_of(bundle: Bundle, done: Sequence[Explanation], command: Command) -> Path:
     """Write OUT/report.html, with a film strip for each explanation that has latents."""
     from histoxplain.explain import film_of
-    from histoxplain.viz import write_report
+    from histoxplain.viz import provenance_of, write_report
 
     films = {e.case_id: film_of(bundle, e, 0, command.film) for e in done if command.film > 1 and "start" in e.latents}
-    return write_report(done, command.out / "report.html", films)
+    made = provenance_of(bundle, command.again(), command.seed)
+    return write_report(done, command.out / "report.html", films, provenance=made)
 
 
 def trust_of(done: Sequence[Explanation]) -> list[str]:

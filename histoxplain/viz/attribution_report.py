@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from histoxplain import __version__
-from histoxplain._atomic import replacing
 from histoxplain._checks import check
-from histoxplain.data import to_uint8
 from histoxplain.explain.attribution.colours import bar_table
 from histoxplain.explain.attribution.methods import ATTRIBUTIONS
-from histoxplain.explain.record import data_uri
 from histoxplain.viz.attribution import tick_words
-from histoxplain.viz.latent_map import class_colours
-from histoxplain.viz.report import WARNING
+from histoxplain.viz.page import bars_html, details_html, figure_html, legend_html, page_html, write_page
+from histoxplain.viz.provenance import Provenance
+from histoxplain.viz.trust import trust_sentence, trust_table
 
 if TYPE_CHECKING:
     from histoxplain.explain import Attribution
@@ -29,12 +24,9 @@ HOW = (
     "beneath it; where the map says nothing, the image is seen as it is. Methods measure different things: the words "
     "under each colour bar say what. A map shows where the classifier looked, not where disease is."
 )
-MEASURED = {
-    "deletion": "mean probability while the named pixels are hidden first (small is good)",
-    "insertion": "mean probability while the named pixels are shown first (large is good)",
-    "random_deletion": "the same, hidden in random order",
-    "random_insertion": "the same, shown in random order",
-}
+CAUTION = "A map that names the right place does not show that the classifier understood what lies there."
+SURE = 0.05
+"""By how much a map must beat hiding pixels in random order, in mean probability, for no doubt to be left."""
 
 
 def write_attribution_report(
@@ -42,6 +34,7 @@ def write_attribution_report(
     path: str | Path,
     measured: Sequence[Mapping[str, float] | None] | None = None,
     title: str = TITLE,
+    provenance: Provenance | None = None,
 ) -> Path:
     """Write the page; it appears whole or not at all.
 
@@ -50,6 +43,7 @@ def write_attribution_report(
         path: the HTML file.
         measured: the `to_json()` of `hx.metrics.faithfulness` for each of them, or None.
         title: the headline.
+        provenance: where it comes from, as `provenance_of` says it of a bundle.
 
     Returns:
         The path.
@@ -58,87 +52,95 @@ def write_attribution_report(
         InputError: if there is nothing to show.
     """
     check(len(attributions) > 0, "attributions", "hold at least one", "none", "attribute an image first")
-    css = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
+    body = attribution_sections(attributions, measured)
+    return write_page(path, page_html(title, HOW, body, caution=CAUTION, provenance=provenance))
+
+
+def attribution_sections(
+    attributions: Sequence[Attribution], measured: Sequence[Mapping[str, float] | None] | None = None
+) -> str:
+    """The part of the page about the images, as HTML, to stand in another page too; see `write_attribution_report`."""
     groups: dict[str, list[tuple[Attribution, Mapping[str, float] | None]]] = {}
     for one, found in zip(attributions, measured or [None] * len(attributions)):
         groups.setdefault(one.case_id, []).append((one, found))
-    page = f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<style>
-{css}</style>
-</head>
-<body>
-<header><h1>{escape(title)}</h1><p class="lead">{HOW}</p><p class="warning">{WARNING}</p></header>
-<main>
-{"".join(_section(group) for group in groups.values())}
-</main>
-<footer>{WARNING} Made by histoxplain {__version__}.</footer>
-</body>
-</html>
-"""
-    with replacing(path) as part:
-        part.write_text(page, encoding="utf-8")
-    return Path(path)
+    return "".join(_section(group) for group in groups.values())
 
 
 def _section(group: list[tuple[Attribution, Mapping[str, float] | None]]) -> str:
     first = group[0][0]
-    says = escape(first.class_names[int(first.probabilities.argmax())])
+    says = first.class_names[int(first.probabilities.argmax())]
     asked = escape(" and ".join(dict.fromkeys(one.target_name for one, _ in group)))
-    original = f'<div class="column"><h4>Original</h4>{_figure(_pixels(first), "the image")}{_bars(first)}</div>'
+    picture = figure_html(first.original, f"the original image, to the classifier {says}")
+    bars = bars_html(first.class_names, first.probabilities)
+    columns, trust = "".join(_column(one) for one, _ in group), trust_of_maps(group)
     return f"""<section>
 <p class="name">{escape(first.case_id)}</p>
-<h2>The classifier says {says}. What speaks for {asked}?</h2>
-<div class="row">{original}{"".join(_column(one, found) for one, found in group)}</div>
+<h2>The classifier says {escape(says)}. What speaks for {asked}?</h2>
+{trust_sentence(trust)}
+<div class="row"><div class="column"><h4>Original</h4>{picture}{bars}</div>{columns}</div>
+{trust_table(trust)}
 {_details(group)}
 </section>
 """
 
 
-def _column(one: Attribution, found: Mapping[str, float] | None) -> str:
+def _column(one: Attribution) -> str:
     low, high = one.limits
     words = tick_words([low, high])
     ends = (f"against {words[0]}", f"for {words[1]}") if one.signed else words
-    stops = ",".join("#{:02x}{:02x}{:02x}".format(*colour) for colour in bar_table(one.signed)[::16].tolist())
-    bar = f'<i style="--stops:{stops};width:36px"></i>'
-    legend = f'<div class="legend"><span>{ends[0]}</span>{bar}<span>{ends[1]}</span></div>'
-    layer = f"<p class='note'>of layer {escape(one.layer)}</p>" if one.layer else ""
-    areas = "".join(
-        f"<p class='note'>{name.replace('_', ' ')} {value:.2f}</p>" for name, value in (found or {}).items()
-    )
+    colours = ["{:02x}{:02x}{:02x}".format(*colour) for colour in bar_table(one.signed)[::16].tolist()]
+    layer = f'<p class="note">of layer {escape(one.layer)}</p>' if one.layer else ""
     title = ATTRIBUTIONS[one.method].title
-    return f"""<div class="column"><h4>{title}</h4>{_figure(one.overlay(), f"{title}: {one.meaning}")}
-{legend}<p class="note">{escape(one.meaning)}</p>{layer}{areas}</div>"""
+    picture = figure_html(one.overlay(), f"{title}: {one.meaning}; {_where(one)}")
+    return f"""<div class="column"><h4>{title}</h4>{picture}
+{legend_html(*ends, colours, short=True)}<p class="note">{escape(one.meaning)}</p>{layer}</div>"""
 
 
-def _figure(pixels: np.ndarray, words: str) -> str:
-    return f'<figure class="picture"><img src="{data_uri(pixels)}" alt="{escape(words)}"></figure>'
+def _where(one: Attribution) -> str:
+    """Where a map is largest, for those who do not see it."""
+    place = int(one.map.argmax())
+    row, column = place // one.map.shape[1], place % one.map.shape[1]
+    thirds = [int(3 * at / size) for at, size in zip((row, column), one.map.shape)]
+    words = (("top", "middle", "bottom")[thirds[0]], ("left", "centre", "right")[thirds[1]])
+    return f"largest at the {words[0]} {words[1]}"
 
 
-def _pixels(one: Attribution) -> np.ndarray:
-    u8 = to_uint8(one.original if len(one.original) == 3 else one.original[:1])
-    return np.ascontiguousarray(u8.permute(1, 2, 0).numpy().squeeze())
+def trust_of_maps(group: Sequence[tuple[Attribution, Mapping[str, float] | None]]) -> dict[str, Any]:
+    """How far to trust maps of one image, in the form of `Explanation.reliability`.
+
+    Pixels that a map names must matter: hidden first, they must take away more of the probability than pixels in random
+    order do, and shown first, bring more of it back.
+
+    Args:
+        group: maps, each with the `to_json()` of `hx.metrics.faithfulness`, or with None.
+    """
+    checks = [_check(one, found) for one, found in group]
+    doubtful = [ATTRIBUTIONS[one.method].title for (one, _), check in zip(group, checks) if check["fine"] is False]
+    if all(check["fine"] is None for check in checks):
+        words = "Whether the pixels that these maps name matter to the classifier was not measured."
+    elif doubtful:
+        words = f"Do not trust {', '.join(doubtful)}: pixels in random order matter about as much as those it names."
+    else:
+        words = "No doubt found: what these maps name matters more to the classifier than pixels in random order."
+    return {"sentence": words, "checks": checks}
 
 
-def _bars(one: Attribution) -> str:
-    cells = []
-    for k, (name, colour) in enumerate(class_colours(one.class_names).items()):
-        p = float(one.probabilities[k])
-        bar = f'<div class="bar"><i style="width:{100 * min(max(p, 0), 1):.1f}%;--colour:{colour}"></i></div>'
-        cells.append(f"<p><span>{escape(name)}</span><b>{p:.0%}</b></p>{bar}")
-    return f'<div class="bars">{"".join(cells)}</div>'
+def _check(one: Attribution, found: Mapping[str, float] | None) -> dict[str, Any]:
+    question = f"{ATTRIBUTIONS[one.method].title}: do the pixels that it names matter?"
+    if not found:
+        return {"question": question, "answer": "not measured", "fine": None}
+    lost = found["random_deletion"] - found["deletion"]
+    won = found["insertion"] - found["random_insertion"]
+    answer = (
+        f"hidden first, they leave a mean probability of {found['deletion']:.2f} (in random order "
+        f"{found['random_deletion']:.2f}); shown first, {found['insertion']:.2f} ({found['random_insertion']:.2f})"
+    )
+    return {"question": question, "answer": answer, "fine": lost + won > 2 * SURE}
 
 
 def _details(group: list[tuple[Attribution, Mapping[str, float] | None]]) -> str:
-    rows = [
-        (one.method, {"paper": ATTRIBUTIONS[one.method].paper, "seconds": round(one.seconds, 2)} | one.settings)
-        for one, _ in group
-    ]
-    cells = (f"<tr><td>{k}</td><td>{escape(', '.join(f'{a} {b}' for a, b in v.items()))}</td></tr>" for k, v in rows)
-    key = "".join(f"<tr><td>{k.replace('_', ' ')}</td><td>{v}</td></tr>" for k, v in MEASURED.items())
-    shown = key if any(found for _, found in group) else ""
-    return f"<details><summary>Methods and settings</summary><table>{''.join(cells)}{shown}</table></details>"
+    facts = {}
+    for one, _ in group:
+        given = {"paper": ATTRIBUTIONS[one.method].paper, "seconds": round(one.seconds, 2)} | one.settings
+        facts[one.method] = ", ".join(f"{name} {value}" for name, value in given.items())
+    return details_html("Methods and settings", facts)

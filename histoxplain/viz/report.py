@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from PIL import Image
 from torch import Tensor
 
-from histoxplain import __version__
-from histoxplain._atomic import replacing
 from histoxplain._checks import check
-from histoxplain.data import to_uint8
 from histoxplain.explain.change import COLOURS, DARKER, LIGHTER, change_limit, paint_change
 from histoxplain.explain.morphometry import compare_explanation
 from histoxplain.explain.morphometry.yardstick import SMALLEST_SIDE
 from histoxplain.viz.latent_map import class_colours
+from histoxplain.viz.page import bars_html, details_html, figure_html, image_html, legend_html, page_html, write_page
+from histoxplain.viz.provenance import Provenance
 from histoxplain.viz.trust import trust_sentence, trust_table
 
 if TYPE_CHECKING:
     from histoxplain.explain import Explanation, Film
 
 QUESTION = "What would this tissue have to look like for the classifier to change its mind?"
-WARNING = "For research use only. Not for diagnosis."
 HOW = (
-    "Each image below was given to the classifier. A generator that has learned what such tissue looks like then "
-    "changed the image as little as it could until the classifier changed its mind. Hold the pointer (or a finger) on "
-    "a changed image to see it before the change. The map beneath shows where it became darker or lighter."
+    "Each image below was given to the classifier. A network that has learned what such images look like then changed "
+    "the image as little as it could until the classifier changed its mind. Hold the pointer (or a finger) on a "
+    "changed image to see it before the change. The map beneath shows where it became darker or lighter."
+)
+VISIBLE = 0.04
+"""A change of brightness, in parts of the full range, that words count; some 10 of 255 levels."""
+CAUTION = (
+    "What a generator shows is what the classifier reacts to, which need not be what disease looks like. That no doubt "
+    "was found does not prove an explanation."
 )
 
 
@@ -39,26 +39,29 @@ def write_report(
     explanations: Sequence[Explanation],
     path: str | Path,
     films: Mapping[str, Film] | None = None,
-    title: str = QUESTION,
+    title: str | None = None,
+    provenance: Provenance | None = None,
 ) -> Path:
-    """Write the page; it appears whole or not at all.
+    """Write the page; it appears whole or not at all. An image and four changes of it print on two A4 pages.
 
     Args:
         explanations: what to show, in this order.
         path: the HTML file.
         films: film strips by `case_id`, where there are any.
-        title: the headline.
+        title: the headline; by default `QUESTION`, which says "image" for "tissue" where the images are grey.
+        provenance: where it comes from, as `provenance_of` says it of a bundle.
 
     Returns:
         The path.
     """
-    with replacing(path) as part:
-        part.write_text(report_html(explanations, films, title), encoding="utf-8")
-    return Path(path)
+    return write_page(path, report_html(explanations, films, title, provenance))
 
 
 def report_html(
-    explanations: Sequence[Explanation], films: Mapping[str, Film] | None = None, title: str = QUESTION
+    explanations: Sequence[Explanation],
+    films: Mapping[str, Film] | None = None,
+    title: str | None = None,
+    provenance: Provenance | None = None,
 ) -> str:
     """The page as text, with every picture embedded; see `write_report`.
 
@@ -66,34 +69,11 @@ def report_html(
         InputError: if there is nothing to show.
     """
     check(len(explanations) > 0, "explanations", "hold at least one", "none", "explain an image first")
-    css = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
     films = films or {}
-    sections = [_section(e, i, films.get(e.case_id)) for i, e in enumerate(explanations)]
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<style>
-{css}</style>
-</head>
-<body>
-<header>
-<h1>{escape(title)}</h1>
-<p class="lead">{HOW}</p>
-<p class="warning">{WARNING}</p>
-{_facts(explanations)}
-{_contents(explanations)}
-</header>
-<main>
-{"".join(sections)}
-</main>
-<footer>{WARNING} Made by histoxplain {__version__}. What a generator shows is what the classifier reacts to,
-which need not be what disease looks like.</footer>
-</body>
-</html>
-"""
+    if title is None:
+        title = QUESTION if len(explanations[0].original) > 1 else QUESTION.replace("tissue", "image")
+    body = "".join(_section(e, i, films.get(e.case_id)) for i, e in enumerate(explanations))
+    return page_html(title, HOW, body, _facts(explanations) + _contents(explanations), CAUTION, provenance)
 
 
 def _facts(explanations: Sequence[Explanation]) -> str:
@@ -112,8 +92,8 @@ def _contents(explanations: Sequence[Explanation]) -> str:
     links = []
     for i, e in enumerate(explanations):
         words = f"{escape(e.class_names[e.source_class])} &rarr; {escape(e.class_names[e.target_class])}"
-        links.append(f'<a href="#case-{i + 1}"><img src="{_embed(e.original)}" alt="">{words}</a>')
-    return f"<nav>{''.join(links)}</nav>"
+        links.append(f'<a href="#case-{i + 1}">{image_html(e.original, "")}{words}</a>')
+    return f'<nav aria-label="images">{"".join(links)}</nav>'
 
 
 def _section(e: Explanation, index: int, film: Film | None) -> str:
@@ -126,7 +106,7 @@ def _section(e: Explanation, index: int, film: Film | None) -> str:
 <p class="answer">{_answer(e)}</p>
 {trust_sentence(e.reliability)}
 <div class="row">{"".join(columns)}</div>
-{_legend() if len(e) else ""}
+{_legend(e) if len(e) else ""}
 {trust_table(e.reliability)}
 {_film(film) if film is not None else ""}
 {_details(e)}
@@ -148,10 +128,17 @@ def _before(e: Explanation) -> str:
     rebuilt = ""
     if e.reconstruction is not None:
         note = "As the generator redraws it; the changes start from here."
-        rebuilt = f'<h4>Redrawn</h4><figure class="picture">{_image(e.reconstruction, "the image redrawn")}</figure>'
+        rebuilt = f"<h4>Redrawn</h4>{figure_html(e.reconstruction, 'the original image as the generator redraws it')}"
         rebuilt += f'<p class="note">{note}</p>'
-    picture = f'<figure class="picture">{_image(e.original, "the original image")}</figure>'
-    return f'<div class="column"><h4>Original</h4>{picture}{_bars(e, e.probabilities_before)}{rebuilt}</div>'
+    picture = figure_html(e.original, f"the original image, to the classifier {_said(e, e.probabilities_before)}")
+    bars = bars_html(e.class_names, e.probabilities_before, e.target_class)
+    return f'<div class="column"><h4>Original</h4>{picture}{bars}{rebuilt}</div>'
+
+
+def _said(e: Explanation, probabilities: Tensor) -> str:
+    """The classifier's opinion, for those who do not see the bars."""
+    k = int(probabilities.argmax())
+    return f"{e.class_names[k]} with a probability of {float(probabilities[k]):.0%}"
 
 
 def _measured(e: Explanation) -> list[str]:
@@ -164,36 +151,38 @@ def _measured(e: Explanation) -> list[str]:
 
 
 def _after(e: Explanation, i: int, limit: float, words: str) -> str:
-    after = _image(e.counterfactuals[i], f"counterfactual {i + 1}")
-    before = _image(e.reference, "before the change", "before")
+    said = f"change {i + 1}, to the classifier {_said(e, e.probabilities_after[i])}"
+    after, before = image_html(e.counterfactuals[i], said), image_html(e.reference, "before the change", "before")
     badge = '<span class="badge">convinced</span>' if e.valid[i] else '<span class="badge no">not convinced</span>'
-    change = f'<img src="{_embed(paint_change(e.change[i], limit))}" alt="where it became darker or lighter">'
+    change = figure_html(paint_change(e.change[i], limit), f"map of change {i + 1}: {_where(e.change[i])}")
     return f"""<div class="column"><h4>Change {i + 1} {badge}</h4>
 <figure class="picture" tabindex="0">{after}{before}</figure>
-{_bars(e, e.probabilities_after[i])}
-<figure class="picture">{change}</figure>
+{bars_html(e.class_names, e.probabilities_after[i], e.target_class)}
+{change}
 <p class="note">{escape(words)}</p></div>"""
 
 
-def _bars(e: Explanation, probabilities: Tensor) -> str:
-    cells = []
-    for k, (name, colour) in enumerate(class_colours(e.class_names).items()):
-        p = float(probabilities[k])
-        asked = ' class="asked"' if k == e.target_class else ""
-        bar = f'<div class="bar"><i style="width:{100 * p:.1f}%;--colour:{colour}"></i></div>'
-        cells.append(f"<p{asked}><span>{escape(name)}</span><b>{p:.0%}</b></p>{bar}")
-    return f'<div class="bars">{"".join(cells)}</div>'
+def _where(change: Tensor) -> str:
+    """A change map for those who do not see it.
+
+    Example:
+        >>> import torch
+        >>> _where(torch.tensor([[0.2, -0.2], [0.0, -0.1]]))
+        'darker in 50 % of the image, lighter in 25 %'
+    """
+    darker, lighter = (float((sign * change > VISIBLE).float().mean()) for sign in (-1, 1))
+    return f"darker in {100 * darker:.0f} % of the image, lighter in {100 * lighter:.0f} %"
 
 
-def _legend() -> str:
-    stops = ",".join(f"#{colour}" for colour in COLOURS)
-    return f'<div class="legend"><span>{DARKER}</span><i style="--stops:{stops}"></i><span>{LIGHTER}</span></div>'
+def _legend(e: Explanation) -> str:
+    return legend_html(DARKER if len(e.original) > 1 else "darker", LIGHTER, COLOURS)
 
 
 def _film(film: Film) -> str:
     frames = []
-    for frame, p in zip(film.frames, film.probabilities[:, film.target].tolist()):
-        frames.append(f'<figure><img src="{_embed(frame, lossless=False)}" alt="">{p:.0%}</figure>')
+    for i, (frame, p) in enumerate(zip(film.frames, film.probabilities[:, film.target].tolist())):
+        picture = image_html(frame, f"step {i + 1} of {len(film)}", lossless=False)
+        frames.append(f"<figure>{picture}{p:.0%}</figure>")
     title = f"On the way to change 1, with the probability of {escape(film.class_names[film.target])}"
     return f'<h3>{title}</h3><div class="film">{"".join(frames)}</div>'
 
@@ -201,8 +190,7 @@ def _film(film: Film) -> str:
 def _details(e: Explanation) -> str:
     facts: dict[str, Any] = {"method": e.method, "threshold": e.threshold, "seconds": round(e.seconds, 2), **e.settings}
     facts["mean absolute change"] = [round(value, 4) for value in e.l1.tolist()]
-    rows = (f"<tr><td>{escape(k.replace('_', ' '))}</td><td>{escape(_words(v))}</td></tr>" for k, v in facts.items())
-    return f"<details><summary>Method and settings</summary><table>{''.join(rows)}</table></details>"
+    return details_html("Method and settings", {k.replace("_", " "): _words(v) for k, v in facts.items()})
 
 
 def _words(value: Any) -> str:
@@ -212,18 +200,3 @@ def _words(value: Any) -> str:
 def _class(e: Explanation, k: int) -> str:
     colour = list(class_colours(e.class_names).values())[k]
     return f'<span class="class" style="--colour:{colour}">{escape(e.class_names[k])}</span>'
-
-
-def _image(x: Tensor, alt: str, kind: str = "") -> str:
-    attribute = f' class="{kind}"' if kind else ""
-    return f'<img{attribute} src="{_embed(x)}" alt="{escape(alt)}">'
-
-
-def _embed(image: Tensor | np.ndarray, lossless: bool = True) -> str:
-    """A WebP data URI of `(C, H, W)` in `[-1, 1]` or uint8 `(H, W, 3)`."""
-    if isinstance(image, Tensor):
-        u8 = to_uint8(image.detach().cpu()).numpy()
-        image = u8[0] if len(u8) == 1 else np.ascontiguousarray(u8.transpose(1, 2, 0))
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "WEBP", lossless=lossless, quality=80, method=4)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -31,10 +31,11 @@ def trust_table(content: Mapping[str, Any] | None) -> str:
     if content is None:
         return ""
     rows = "".join(_row(check) for check in content["checks"])
-    return f'<h3>How far to trust it</h3><table class="checks">{rows}</table>'
+    return f'<div class="whole"><h3>How far to trust it</h3><table class="checks">{rows}</table></div>'
 
 
 def _row(check: Mapping[str, Any]) -> str:
     kind, word = KINDS[check["fine"]]
     badge = f'<span class="badge {kind}">{word}</span>'
-    return f"<tr><td>{escape(check['question'])}</td><td>{badge}</td><td>{escape(check['answer'])}</td></tr>"
+    question = f'<th scope="row">{escape(check["question"])}</th>'
+    return f"<tr>{question}<td>{badge}</td><td>{escape(check['answer'])}</td></tr>"

@@ -27,7 +27,11 @@ def test_writes_the_contract(png, tmp_path, capsys):
     for entry in content["counterfactuals"]:
         assert (out / "tile" / entry["file"]).exists()
         assert (out / "tile" / entry["change_file"]).exists()
-    assert (out / "report.html").read_text().count("<section") == 2
+    page = (out / "report.html").read_text()
+    assert page.count("<section") == 2
+    again = "histoxplain explain tile.png tile.png --bundle paint --target medium --count 2 --method latent"
+    assert f"<code>{again} --out out --film 3 --seed 0</code>" in page
+    assert str(tmp_path) not in page
     assert len(Explanation.load(out / "tile-2")) == 2
     assert content["reliability"]["trusted"] == [False, False]
     assert len(content["measurements"]) == 2

@@ -8,7 +8,7 @@ import torch
 from histoxplain import InputError
 from histoxplain.explain import Attribution
 from histoxplain.metrics import faithfulness
-from histoxplain.viz import attribution_grid, faithfulness_figure, write_attribution_report
+from histoxplain.viz import attribution_grid, attribution_sections, faithfulness_figure, write_attribution_report
 
 
 def record(case_id="tile", method="occlusion", **changes):
@@ -70,11 +70,29 @@ def test_the_report_holds_everything_and_escapes_names(tmp_path):
     )
     page = path.read_text()
     assert page.count("<section>") == 2
-    assert len(re.findall('src="data:image/png;base64,', page)) == 2 + 3
+    assert len(re.findall('src="data:image/webp;base64,', page)) == 2 + 3
     assert "<malignant>" not in page
-    assert "deletion 0.21" in page
+    assert (
+        "hidden first, they leave a mean probability of 0.21 (in random order 0.50); shown first, 0.90 (0.50)" in page
+    )
+    assert page.count('<span class="badge open">') == 2
     assert "For research use only" in page
     assert not re.search(r"(src|href)=.http", page)
+
+
+def test_maps_that_do_no_better_than_chance_are_not_trusted():
+    good = {"deletion": 0.2, "insertion": 0.9, "random_deletion": 0.5, "random_insertion": 0.5}
+    chance = {"deletion": 0.47, "insertion": 0.52, "random_deletion": 0.5, "random_insertion": 0.5}
+    html = attribution_sections([record(), record(**UNSIGNED)], [good, chance])
+    assert '<p class="trust no">Do not trust RISE: ' in html
+    assert [html.count(f'<span class="badge {kind}">') for kind in ("yes", "no", "open")] == [1, 1, 0]
+    assert '<p class="trust yes">No doubt found' in attribution_sections([record()], [good])
+
+
+def test_maps_are_described_for_those_who_do_not_see_them():
+    html = attribution_sections([record()])
+    assert 'alt="Occlusion: fall of the logit when hidden; largest at the bottom right"' in html
+    assert 'alt="the original image, to the classifier &lt;malignant&gt;"' in html
 
 
 def test_a_report_of_nothing_is_refused(tmp_path):

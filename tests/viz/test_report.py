@@ -80,11 +80,26 @@ def test_page_says_how_far_to_trust_it(explanation):
     assert '<p class="trust no">' in html
     assert "Do not trust change 2: <so>." in text
     assert "Is it sure? fine yes & no Is it sure? doubtful yes & no Is it sure? open yes & no" in " ".join(
-        Page(html.replace("</td>", " </td>")).text.split()
+        Page(html.replace("</t", " </t")).text.split()
     )
     assert "Nuclei 31 % fewer." in text
     assert '<p class="trust yes">' in report_html([replace(told, reliability=content | {"checks": [sure]})])
     assert "How far to trust it" not in report_html([explanation])
+
+
+def test_pictures_are_described_for_those_who_do_not_see_them(explanation):
+    grey = torch.zeros(1, 16, 16)
+    after = grey.clone()
+    after[:, :4], after[:, 4:6] = 0.5, -0.5
+    change = change_map(grey[None], after[None])
+    one = {"probabilities_after": torch.tensor([[0.25, 0.75]]), "valid": torch.tensor([True])}
+    changed = {"original": grey, "reconstruction": None, "counterfactuals": after[None], "change": change}
+    html = report_html([replace(explanation, **changed, **one)])
+    assert 'alt="the original image, to the classifier benign with a probability of 90%"' in html
+    assert 'alt="change 1, to the classifier squamous &amp; co with a probability of 75%"' in html
+    assert 'alt="map of change 1: darker in 12 % of the image, lighter in 25 %"' in html
+    assert "What would this image have to look like" in html
+    assert "stain" not in html
 
 
 def test_nothing_reached_and_nothing_found(explanation):
