@@ -13,11 +13,13 @@ from torch import Tensor, nn
 from histoxplain._checks import check
 from histoxplain._device import resolve_device, resolve_precision
 from histoxplain._malloc import keep_freed_memory
-from histoxplain.data import open_source
+from histoxplain._ranks import first, world
+from histoxplain.data import fingerprint, open_source
 from histoxplain.models.classifier import Classifier, load_classifier
 from histoxplain.models.cyclegan import PatchDiscriminator, Translator, TranslatorConfig, save_translator
 from histoxplain.train.class_turns import ClassTurns
 from histoxplain.train.config_cyclegan import CHANGEABLE, CycleGANConfig
+from histoxplain.train.distributed import average_, begin, copy_from_first_, gather, joint_draws, mine
 from histoxplain.train.ema import ema_beta, update_ema
 from histoxplain.train.gan import apply_gradients
 from histoxplain.train.jitter import jitter
@@ -54,18 +56,23 @@ def train_cyclegan(
 
     Raises:
         InputError: on unusable data, settings or classifier, or an `out` that holds another training.
+        RankError: if another process of several ended; the last snapshot continues.
+
+    Under torchrun the processes share each batch, and the first one writes; see `train.distributed`.
     """
     keep_freed_memory()
     config = config or CycleGANConfig()
+    begin(config.device)
     source = open_source(data)
     judge = load_classifier(classifier)
     check_same_classes(judge, source.class_names, source.channels)
     splits = labelled_splits(source, source.resolution or judge.resolution, config.seed)
     settings = {"data": str(data), "classifier": str(classifier), **asdict(config)}
-    state = open_run(out, settings, resume, CHANGEABLE, asdict(CycleGANConfig()))
-    training = CycleGANTraining(splits, judge, config)
+    state = first(lambda: open_run(out, settings, resume, CHANGEABLE, asdict(CycleGANConfig())))
+    training = CycleGANTraining(splits, judge, config, {"data": fingerprint(source)})
     if state is not None:
         training.load_state_dict(state)
+    copy_from_first_(training.tensors())
     TranslationRun(out, training, quiet).train()
     return Path(out) / NETWORK
 
@@ -95,13 +102,21 @@ class CycleGANTraining:
         splits: "train" and "validation".
         classifier: frozen; its classes are those of the labels.
         config: the settings.
+        origin: what the translator's checkpoint says of the data.
     """
 
     title = "train cyclegan"
     headline = ("cycle", "identity", "gan", "loss_d")
 
-    def __init__(self, splits: dict[str, LabelledPixels], classifier: Classifier, config: CycleGANConfig) -> None:
-        self.config, self.splits = config, splits
+    def __init__(
+        self,
+        splits: dict[str, LabelledPixels],
+        classifier: Classifier,
+        config: CycleGANConfig,
+        origin: dict[str, Any] | None = None,
+    ) -> None:
+        self.config, self.splits, self.origin = config, splits, origin or {}
+        _check_batch(config.batch, len(classifier.class_names))
         self.device = resolve_device(config.device)
         self.precision = resolve_precision(config.precision, self.device)
         self.class_names = tuple(classifier.class_names)
@@ -112,10 +127,7 @@ class CycleGANTraining:
             self.T = self._translator()
             self.D = self._discriminator()
         self.ema = deepcopy(self.T).eval().requires_grad_(False).set_precision(config.precision)
-        self.opt_t, self.opt_d = (
-            torch.optim.Adam(network.parameters(), lr=config.lr, betas=(0.5, 0.999), fused=True)
-            for network in (self.T, self.D)
-        )
+        self.opt_t, self.opt_d = (_adam(network, config.lr) for network in (self.T, self.D))
         self.buffer = ImageBuffer(len(self.class_names), config.buffer)
         self.order = ClassTurns(splits["train"].labels, config.seed)
         self.images_seen, self.steps, self.log_lines = 0, 0, 0
@@ -153,19 +165,21 @@ class CycleGANTraining:
             for group in optimiser.param_groups:
                 group["lr"] = config.rate_at(self.images_seen)
         x, sources = self._reals()
-        others = torch.randint(1, len(self.class_names), (len(x),), generator=self.rng)
+        with joint_draws():
+            others = torch.randint(1, len(self.class_names), (len(x),), generator=self.rng)
         targets = (sources + others.to(self.device)) % len(self.class_names)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             fake = self._update_translator(x, sources, targets)
             self._update_discriminators(x, sources, fake, targets)
         self.steps += 1
         self.images_seen += config.batch
+        average_([values[-1] for values in self.sums.values()])
         update_ema(self.ema, self.T, ema_beta(config.batch, config.ema_kimg, self.images_seen, 0.05))
 
     def _reals(self) -> tuple[Tensor, Tensor]:
-        """The next batch, the classes in turn: images in [-1, 1] and their classes."""
+        """The next batch, the classes in turn, or this process's part of it: images in [-1, 1] and their classes."""
         places = torch.tensor([self.order.next() for _ in range(self.config.batch)])
-        x, labels = self.splits["train"].batch(places)
+        x, labels = self.splits["train"].batch(mine(places))
         return x.to(self.device), labels.to(self.device)
 
     def _update_translator(self, x: Tensor, sources: Tensor, targets: Tensor) -> Tensor:
@@ -191,7 +205,8 @@ class CycleGANTraining:
     def _noisy(self, x: Tensor) -> Tensor:
         if not self.config.cycle_noise:
             return x
-        return x + self.config.cycle_noise * torch.randn(x.shape, generator=self.rng).to(x)
+        with joint_draws():
+            return x + self.config.cycle_noise * torch.randn(x.shape, generator=self.rng).to(x)
 
     def _counter(self, fake: Tensor, targets: Tensor) -> Tensor:
         """The classifier's part of the objective, of translations as they are or as a random view shows them."""
@@ -199,14 +214,15 @@ class CycleGANTraining:
         if views:
             strengths = {"zoom_by": 0.15, "colour": 0.3, "sharpness": 0.8, "noise": 0.15}
             strengths = {name: views * most for name, most in strengths.items()}
-            fake = jitter(fake, self.rng, orientations=False, **strengths)
+            with joint_draws():
+                fake = jitter(fake, self.rng, orientations=False, **strengths)
         logits = self.classifier(fake.contiguous(memory_format=torch.channels_last))
         self._note("flipped", (logits.argmax(1) == targets).float().mean())
         return counterfactual_loss((logits.float() / self.config.counter_temperature).softmax(1), targets)
 
     def _update_discriminators(self, x: Tensor, sources: Tensor, fake: Tensor, targets: Tensor) -> None:
-        """Reals of each class against translations into it, new and earlier ones."""
-        shown = self.buffer.exchange(fake, targets, self.rng)
+        """Reals of each class against translations into it, new and earlier ones; all processes keep the same."""
+        shown = mine(self.buffer.exchange(gather(fake), gather(targets), self.rng))
         real_logits, fake_logits = self.D(x, sources), self.D(shown, targets)
         loss = (least_squares(real_logits, 1.0) + least_squares(fake_logits, 0.0)) / 2
         self._note("loss_d", loss)
@@ -242,7 +258,7 @@ class CycleGANTraining:
     def save(self, out: Path, log_lines: int) -> None:
         """Write the averaged translator and the state for a resume."""
         meta = {"images_seen": self.images_seen, "classifier": self.classifier.config.architecture}
-        save_translator(out / NETWORK, self.ema, meta)
+        save_translator(out / NETWORK, self.ema, self.origin | meta)
         save_snapshot(out / STATE, {**self.state_dict(), "log_lines": log_lines})
 
     def _parts(self) -> dict[str, Any]:
@@ -267,3 +283,14 @@ class CycleGANTraining:
         self.rng.set_state(state["rng"])
         self.log_lines = state.get("log_lines", 0)
         self.order = ClassTurns(self.splits["train"].labels, self.config.seed, state["drawn"])
+
+
+def _check_batch(batch: int, classes: int) -> None:
+    """Every class is in a batch, and every process has as many of its images."""
+    check(batch >= classes, "batch", f"be at least {classes}, an image of each class", batch)
+    n = world()
+    check(batch % n == 0, "batch", f"be a multiple of {n} for {n} processes", batch)
+
+
+def _adam(network: nn.Module, lr: float) -> torch.optim.Optimizer:
+    return torch.optim.Adam(network.parameters(), lr=lr, betas=(0.5, 0.999), fused=True)

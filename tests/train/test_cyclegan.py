@@ -8,8 +8,10 @@ import torch
 from PIL import Image
 from torch import nn
 
+import histoxplain
 from histoxplain import InputError
-from histoxplain.models import Classifier, ClassifierConfig, load_translator, save_classifier
+from histoxplain.data import fingerprint, open_source
+from histoxplain.models import Classifier, ClassifierConfig, load_checkpoint, load_translator, save_classifier
 from histoxplain.train import CycleGANConfig, CycleGANTraining, train_cyclegan
 from histoxplain.train import cyclegan as training_file
 from histoxplain.train.translation_run import measure_translator, save_translations
@@ -157,6 +159,11 @@ def test_three_classes_share_one_translator(begin):
     assert len(training.measure()["flips"]) == 6
 
 
+def test_every_class_is_in_a_batch(begin):
+    with pytest.raises(InputError, match="`batch` must be at least 2, an image of each class, got 1"):
+        begin(batch=1)
+
+
 def test_measures_of_a_known_translator():
     class Shift(nn.Module):
         class_names = ("dark", "bright")
@@ -211,6 +218,9 @@ def test_a_run_leaves_its_files_and_goes_on_exactly(folder, tmp_path, monkeypatc
     again = train(tmp_path / "parts", resume=True)
     whole, parts = load_translator(path, "cpu", "float32"), load_translator(again, "cpu", "float32")
     assert whole.class_names == ("bright", "dark")
+    written = load_checkpoint(path)
+    assert written.version == histoxplain.__version__
+    assert written.meta["data"] == fingerprint(open_source(folder / "images"))
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), parts.parameters(), strict=True))
     lines = [json.loads(line) for line in (tmp_path / "parts/log.jsonl").read_text().splitlines()]
     assert lines[-1]["kimg"] == 0.024

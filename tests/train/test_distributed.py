@@ -11,8 +11,11 @@ import pytest
 import torch
 
 from histoxplain import InputError
+from histoxplain.models import load_checkpoint
 from histoxplain.ops import reference_only
+from histoxplain.train.config_cyclegan import CycleGANConfig
 from histoxplain.train.config_gan import GANConfig
+from histoxplain.train.cyclegan import CycleGANTraining
 from histoxplain.train.distributed import begin, gather, joint_draws, mine
 from histoxplain.train.gan import GANTraining
 from histoxplain.train.loop import load_snapshot
@@ -78,6 +81,32 @@ def test_networks_and_statistics_are_those_of_one_process(folder, kind):
         tolerance = 0.1 if "projected" in kind and network != "D" else 1e-4
         assert one["moved"][network].norm() > 1e-5
         assert (two["moved"][network] - one["moved"][network]).norm() < tolerance * one["moved"][network].norm()
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_translators_and_what_they_keep_are_those_of_one_process(folder, classes):
+    (two, other), one = (result["pairs"][classes] for result in results(folder)), together.translate(classes)
+    assert torch.equal(two["rng"], one["rng"])
+    close(two["kept"], other["kept"], rtol=0, atol=0)
+    close(two["kept"], one["kept"], rtol=1e-4, atol=1e-4)
+    close(two["figures"], one["figures"], rtol=1e-4, atol=1e-6)
+    for network in one["moved"]:
+        close(two["moved"][network], other["moved"][network], rtol=0, atol=0)
+        assert one["moved"][network].norm() > 1e-4
+        assert (two["moved"][network] - one["moved"][network]).norm() < 1e-3 * one["moved"][network].norm()
+
+
+def test_two_processes_then_one_then_two_translate_as_one(folder):
+    whole = folder / "translated-alone"
+    together.train_translator(folder / "data.lmdb", folder / "classes/classifier.safetensors", whole, 0.024)
+    two, one = (load_snapshot(path / "state.pt") for path in (folder / "translated", whole))
+    assert two["images_seen"] == one["images_seen"] == 24
+    for part in ("T", "D", "ema", "buffer"):
+        close(two[part], one[part], rtol=1e-3, atol=2e-5)
+    lines = [(path / "log.jsonl").read_text().splitlines() for path in (folder / "translated", whole)]
+    seen = [[line["kimg"] for line in map(json.loads, some) if "loss_d" in line] for some in lines]
+    assert seen[0] == seen[1] == [0.004, 0.008, 0.012, 0.016, 0.02, 0.024]
+    assert load_checkpoint(folder / "translated/translator.safetensors").meta["data"].startswith("sha256:")
 
 
 def test_values_and_gradients_cross_processes(folder):
@@ -207,6 +236,13 @@ def test_batches_that_cannot_be_shared_are_refused(two, world, settings, message
     config = GANConfig(**{**together.SMALL, **settings})
     with pytest.raises(InputError, match=message):
         GANTraining(*together.colours(16), ("red", "blue"), config)
+
+
+def test_a_translators_batch_is_shared_evenly(two):
+    two(0, 3)
+    config = CycleGANConfig(batch=8, device="cpu")
+    with pytest.raises(InputError, match="`batch` must be a multiple of 3 for 3 processes, got 8"):
+        CycleGANTraining({"train": together.Shades(2)}, together.Shade(2), config)
 
 
 def test_one_gpu_is_not_for_all(two):

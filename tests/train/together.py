@@ -17,8 +17,9 @@ from torch import nn
 from histoxplain._ranks import first, join, rank
 from histoxplain.data import prepare
 from histoxplain.models import classifier as networks
-from histoxplain.train import classifier, gan, stylex_projected
+from histoxplain.train import classifier, cyclegan, gan, stylex_projected
 from histoxplain.train.config_classifier import ClassifierTraining
+from histoxplain.train.config_cyclegan import CycleGANConfig
 from histoxplain.train.config_gan import GANConfig
 from histoxplain.train.distributed import _SharedBatchNorm, average_, gather, mean, mine
 
@@ -65,16 +66,17 @@ def write_colours(folder):
 @contextmanager
 def plain_descent(rate=0.05):
     """Gradient descent instead of Adam, which would blow up rounding errors of gradients near 0; few layout views."""
-    usual = gan._adam, classifier._optimiser, stylex_projected.VIEWS
+    usual = gan._adam, classifier._optimiser, stylex_projected.VIEWS, cyclegan._adam
 
     def descent(networks, lr, interval):
         return torch.optim.SGD([p for network in networks for p in network.parameters() if p.requires_grad], lr=rate)
 
     gan._adam, classifier._optimiser, stylex_projected.VIEWS = descent, lambda net, _: descent([net], 0, 0), 16
+    cyclegan._adam = lambda net, _: descent([net], 0, 0)
     try:
         yield
     finally:
-        gan._adam, classifier._optimiser, stylex_projected.VIEWS = usual
+        gan._adam, classifier._optimiser, stylex_projected.VIEWS, cyclegan._adam = usual
 
 
 @contextmanager
@@ -135,6 +137,62 @@ def train_classes(data, out):
     networks._build = usual
 
 
+class Shades:
+    """Noise in some classes, each brighter than the one before, as `LabelledPixels` would give them."""
+
+    resolution = 16
+
+    def __init__(self, classes):
+        self.labels = torch.arange(24) % classes
+        noise = torch.rand(24, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+        self.pixels = noise - 1 + self.labels[:, None, None, None] / 2
+
+    def __len__(self):
+        return len(self.labels)
+
+    def batch(self, places):
+        return self.pixels[places], self.labels[places]
+
+
+class Shade(nn.Module):
+    """Which of some shades an image has."""
+
+    channels = 3
+
+    def __init__(self, classes):
+        super().__init__()
+        self.class_names = tuple(f"shade {k}" for k in range(classes))
+
+    def forward(self, x):
+        return torch.stack([-(x.mean((1, 2, 3)) - k / 2).square() for k in range(len(self.class_names))], 1)
+
+
+def translate(classes):
+    """A few steps of a CycleGAN: how networks moved, what is kept, and figures of the log."""
+    options = {"device": "cpu", "precision": "float32", "width": 4, "depth": 2, "width_d": 4, "depth_d": 2}
+    terms = {"counter_interval": 2, "cycle_noise": 0.1, "counter_weight": 5.0, "buffer": 3, "identity_weight": 4.0}
+    config = CycleGANConfig(batch=2 * classes, kimg=1, lr=0.05, **options, **terms)
+    with plain_descent():
+        training = cyclegan.CycleGANTraining({"train": Shades(classes)}, Shade(classes), config)
+    before = weights_of(training)
+    for _ in range(4):
+        training.step()
+    figures, kept = training.report(1, 1), training.buffer.state_dict()
+    moved = {name: x - before[name] for name, x in weights_of(training).items()}
+    return {"moved": moved, "figures": figures, "kept": kept, "rng": training.rng.get_state()}
+
+
+def train_translator(data, judge, out, kimg, resume=False):
+    """Train a CycleGAN in a folder, up to some thousand images; the rate does not fall, whenever that is."""
+    options = {"device": "cpu", "precision": "float32", "width": 4, "depth": 2, "width_d": 4, "depth_d": 2}
+    config = CycleGANConfig(batch=4, kimg=kimg, tick_kimg=0.004, snapshot_kimg=0.008, validation=2, **options)
+    usual = networks._build, CycleGANConfig.rate_at
+    networks._build, CycleGANConfig.rate_at = two_convolutions, lambda config, images: 0.02
+    with plain_descent():
+        cyclegan.train_cyclegan(data, judge, out, config, resume=resume, quiet=True)
+    networks._build, CycleGANConfig.rate_at = usual
+
+
 def at_step(number, act):
     """Let a GAN's training act before its n-th step."""
     step, steps = gan.GANTraining.step, []
@@ -173,20 +231,25 @@ def compare(folder):
     """All that two processes and one must agree on."""
     join()
     kept = {kind: train(kind) for kind in KINDS}
-    torch.save({"kinds": kept, "exchange": exchange()}, folder / f"rank{rank()}.pt")
+    pairs = {classes: translate(classes) for classes in (2, 3)}
+    torch.save({"kinds": kept, "exchange": exchange(), "pairs": pairs}, folder / f"rank{rank()}.pt")
     train_classes(folder / "data.lmdb", folder / "classes")
+    translating = folder / "data.lmdb", folder / "classes/classifier.safetensors", folder / "translated"
+    train_translator(*translating, 0.008)
+    first(lambda: go_on_alone(train_translator, *translating, 0.016))
+    train_translator(*translating, 0.024, resume=True)
     for kimg, processes in ((0.016, 2), (0.032, 1), (0.048, 2)):
         if processes == 2:
             train_run(folder / "data.lmdb", folder / "run", kimg, resume=kimg > 0.016)
         else:
-            first(lambda kimg=kimg: go_on_alone(folder, kimg))
+            first(lambda kimg=kimg: go_on_alone(train_run, folder / "data.lmdb", folder / "run", kimg))
     interrupted(folder)
 
 
-def go_on_alone(folder, kimg):
+def go_on_alone(train, *arguments):
     """The first process continues without the other."""
     with alone():
-        train_run(folder / "data.lmdb", folder / "run", kimg, resume=True)
+        train(*arguments, resume=True)
 
 
 def interrupted(folder):
