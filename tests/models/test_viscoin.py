@@ -146,7 +146,7 @@ def test_with_an_encoder_nothing_is_lost():
     found = m.concepts(x)
     torch.testing.assert_close(m.latents(found.phi, found.support), expected.ws)
     torch.testing.assert_close(m.reconstruct(x), expected.images.clamp(-1, 1), atol=1e-4, rtol=1e-4)
-    half = ConceptModel(m.classifier, m.generator, replace(m.config, residue=0.5, detail=0.0), m.encoder)
+    half = ConceptModel(m.classifier, m.generator, replace(m.config, residue=0.5, detail=0.0), m.encoder).eval()
     half.load_state_dict(m.state_dict())
     seen = half.concepts(x)
     assert seen.detail is None

@@ -11,6 +11,8 @@ from torch.nn import functional as F
 from histoxplain.models.viscoin.config import POOLED, ConceptConfig
 
 SLOPE = 0.2
+UNUSUAL = 1.0
+"""A concept is there where it is read this many standard deviations above its mean over images: none can die out."""
 
 
 class Extractor(nn.Module):
@@ -33,7 +35,8 @@ class Extractor(nn.Module):
             self.register_buffer(f"scale{i}", torch.ones(channels, 1, 1))
         wide = config.width * len(config.stages)
         self.mix = nn.Conv2d(wide, wide, 3, padding=1)
-        self.read = nn.Conv2d(wide, config.concepts, 1)
+        self.read = nn.Conv2d(wide, config.concepts, 1, bias=False)
+        self.usual = nn.BatchNorm2d(config.concepts, affine=False, momentum=0.05)
         if config.support == "features":
             beside = POOLED**2 * config.concepts
             self.rest = nn.Sequential(
@@ -42,22 +45,28 @@ class Extractor(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, maps: Sequence[Tensor]) -> None:
-        """Measure mean and deviation of every channel on maps of some images."""
+        """Measure mean and deviation of every channel, and of every concept's reading, on maps of some images."""
         for i, x in enumerate(maps):
             self.get_buffer(f"mean{i}").copy_(x.float().mean((0, 2, 3))[:, None, None])
             self.get_buffer(f"scale{i}").copy_(1 / (x.float().std((0, 2, 3)) + 1e-4)[:, None, None])
+        readings = self.read(self._mixed(maps)).float()
+        self.usual.running_mean.copy_(readings.mean((0, 2, 3)))
+        self.usual.running_var.copy_(readings.var((0, 2, 3)))
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
         """Concept maps, and Phi' where the support is read from features."""
+        x = self._mixed(maps)
+        concepts = F.relu(self.usual(self.read(x).float()) - UNUSUAL)
+        if self.config.support != "features":
+            return concepts, None
+        return concepts, self.rest(F.adaptive_avg_pool2d(x, POOLED).flatten(1))
+
+    def _mixed(self, maps: Sequence[Tensor]) -> Tensor:
         seen = []
         for i, (look, x) in enumerate(zip(self.looks, maps)):
             x = look((x.float() - self.get_buffer(f"mean{i}")) * self.get_buffer(f"scale{i}"))
             seen.append(self._on_grid(F.leaky_relu(x, SLOPE)))
-        x = F.leaky_relu(self.mix(torch.cat(seen, 1)), SLOPE)
-        concepts = F.relu(self.read(x))
-        if self.config.support != "features":
-            return concepts, None
-        return concepts, self.rest(F.adaptive_avg_pool2d(x, POOLED).flatten(1))
+        return F.leaky_relu(self.mix(torch.cat(seen, 1)), SLOPE)
 
     def _on_grid(self, x: Tensor) -> Tensor:
         side = (self.config.grid,) * 2

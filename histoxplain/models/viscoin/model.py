@@ -130,7 +130,7 @@ class ConceptModel(nn.Module):
 
     def maps(self, x: Tensor) -> Tensor:
         """Where each concept is: images `(N, C, H, W)` in [-1, 1] to `(N, K, g, g)`, before pooling to 3 x 3."""
-        return self._see(x)[0]
+        return self.see(x)[0]
 
     def concepts(self, x: Tensor) -> Concepts:
         """Read images.
@@ -141,8 +141,8 @@ class ConceptModel(nn.Module):
         Raises:
             InputError: on images of other channels, or of another size than an encoder takes.
         """
-        maps, rest, logits = self._see(x)
-        phi = F.adaptive_avg_pool2d(maps, POOLED)
+        maps, rest, logits = self.see(x)
+        phi = pooled(maps)
         if self.config.support == "features":
             return Concepts(phi, rest, None, logits)
         ws, detail = self._encode(x)
@@ -177,9 +177,10 @@ class ConceptModel(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits `(N, classes)` of images, predicted from their concepts."""
-        return self.predict(F.adaptive_avg_pool2d(self.maps(x), POOLED))
+        return self.predict(pooled(self.maps(x)))
 
-    def _see(self, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+    def see(self, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Psi, in one pass of the classifier: concept maps, Phi' of features or None, the classifier's logits."""
         check_images("x", x, self.classifier.channels)
         logits, maps = stage_maps(self.classifier, x, self.config.stages)
         return *self.psi(maps), logits
@@ -202,6 +203,11 @@ class ConceptModel(nn.Module):
         known = getattr(self.generator.mapping, "w_avg", None)
         if known is not None and known.abs().max() > 0:
             self.omega.mean.copy_(known)
+
+
+def pooled(maps: Tensor) -> Tensor:
+    """Concept maps `(N, K, g, g)` as concepts, `(N, K, 3, 3)`."""
+    return F.adaptive_avg_pool2d(maps, POOLED)
 
 
 @torch.no_grad()
