@@ -21,6 +21,7 @@ __all__ = ["VERBS", "main"]
 VERBS = {
     "download": ("histoxplain.cli.download", "fetch a published data set, checked, with its terms"),
     "prepare": ("histoxplain.cli.prepare", "make square images, split by patient, of a folder, an archive or an LMDB"),
+    "prepare volumes": ("histoxplain.cli.prepare_volumes", "cut CT or MR volumes into slices with masks of organs"),
     "train classifier": ("histoxplain.cli.train_classifier", "train a classifier on prepared data"),
     "train vote": ("histoxplain.cli.train_vote", "let trained classifiers vote as one"),
     "train gan": ("histoxplain.cli.train_gan", "train a class-conditional generator on prepared data"),
@@ -39,6 +40,7 @@ VERBS = {
     "project": ("histoxplain.cli.project", "find the latent of an image"),
     "predict": ("histoxplain.cli.predict", "classify images into a CSV file"),
     "explain": ("histoxplain.cli.explain", "show what would change the classifier's mind about images"),
+    "concepts": ("histoxplain.cli.concepts", "show and name the concepts that a classifier looks for"),
     "attribute": ("histoxplain.cli.attribute", "show which parts of images speak for a class"),
     "evaluate": ("histoxplain.cli.evaluate", "measure an explanation method on real images"),
     "compare": ("histoxplain.cli.compare", "put evaluations of several methods side by side"),

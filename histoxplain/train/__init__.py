@@ -10,6 +10,7 @@ _names = {
     "config_encoder": ["EncoderTrainingConfig"],
     "config_gan": ["GANConfig"],
     "config_inpainting": ["InpaintingConfig"],
+    "config_viscoin": ["ViscoinConfig"],
     "cyclegan": ["CycleGANTraining", "train_cyclegan"],
     "encoder": ["EncoderTraining", "train_encoder"],
     "gan": ["GANTraining", "train_gan"],
@@ -17,6 +18,7 @@ _names = {
     "origin": ["shape_of"],
     "presets": ["augmentations", "preset"],
     "samples": ["mix_styles", "sample_grid", "seed_noise"],
+    "viscoin": ["ViscoinTraining", "train_viscoin"],
     "vote": ["train_vote"],
 }
 __getattr__, __dir__, __all__ = attach(__name__, _names, ["losses"])

@@ -30,12 +30,13 @@ from histoxplain.train.config_encoder import CHANGEABLE, EncoderTrainingConfig
 from histoxplain.train.ema import ema_beta, update_ema
 from histoxplain.train.gan import apply_gradients
 from histoxplain.train.grow import transfer
+from histoxplain.train.halves import Halves, check_networks_fit
 from histoxplain.train.latents import Latents
 from histoxplain.train.loop import STATE, open_run, save_snapshot
 from histoxplain.train.losses import reconstruction_loss
 from histoxplain.train.origin import origin
 from histoxplain.train.run import Run
-from histoxplain.train.sampler import endless, subset
+from histoxplain.train.sampler import subset
 from histoxplain.train.samples import save_picture, tiled
 
 FALL = 1 / 3
@@ -112,19 +113,18 @@ class EncoderTraining:
     ) -> None:
         self.config, self.pixels = config, pixels
         self.device = resolve_device(config.device)
-        _check_fits(pixels, generator, classifier)
+        check_networks_fit(pixels, generator, classifier)
         self.G = generator.to(self.device).set_precision(config.precision).eval().requires_grad_(False)
         self.C = classifier.to(self.device).eval().requires_grad_(False)
         self.autocast = resolve_precision(config.precision, self.device)
-        self.rng = torch.Generator(self.device).manual_seed(config.seed)
+        self.halves = Halves(pixels, self.G, config.mirror, config.quarter_turns, config.seed)
         torch.manual_seed(config.seed)
         self.latents = Latents(self.G, config.seed)
         self.E = self._encoder(fresh)
         self.ema = deepcopy(self.E).eval().requires_grad_(False)
         self.opt = torch.optim.Adam(self.E.parameters(), lr=config.lr, betas=(0.9, 0.99), fused=True)
         self.perceptual = PerceptualDistance().to(self.device).requires_grad_(False)
-        self.order = endless(len(pixels), config.seed)
-        self.images_seen, self.shown, self.steps, self.log_lines = 0, 0, 0, 0
+        self.images_seen, self.steps, self.log_lines = 0, 0, 0
         self.sums: dict[str, list[Tensor]] = {}
 
     def _encoder(self, fresh: bool) -> DetailEncoder:
@@ -143,8 +143,8 @@ class EncoderTraining:
         """One step of the encoder."""
         config = self.config
         generated = config.batch // 2 if config.latent_weight else 0
-        real = self._reals(config.batch - generated)
-        fake, drawn = self._generated(generated)
+        real = self.halves.real(config.batch - generated)
+        fake, drawn = self.halves.generated(generated)
         found = self.E(torch.cat([real, fake]))
         loss = self._real_loss(real, found[: len(real)])
         if generated:
@@ -161,30 +161,6 @@ class EncoderTraining:
         """The learning rate's share: 1, and falling at the end."""
         left = 1 - self.images_seen / (1000 * self.config.kimg)
         return min(1.0, max(left, 0.0) / FALL)
-
-    def _reals(self, count: int) -> Tensor:
-        index = torch.tensor([next(self.order) for _ in range(count)])
-        self.shown += count
-        real = to_unit(self.pixels[index].to(self.device))
-        if self.config.mirror:
-            flip = torch.rand(len(real), generator=self.rng, device=self.device) < 0.5
-            real = torch.where(flip[:, None, None, None], real.flip(3), real)
-        if self.config.quarter_turns:
-            turns = torch.randint(4, (len(real),), generator=self.rng, device=self.device).tolist()
-            real = torch.stack([image.rot90(turn, (1, 2)) for image, turn in zip(real, turns)])
-        return real
-
-    @torch.no_grad()
-    def _generated(self, count: int) -> tuple[Tensor, Tensor]:
-        """Images of random latents of random classes, and the latents."""
-        G, c = self.G, None
-        z = torch.randn(count, G.z_dim, generator=self.rng, device=self.device)
-        if G.c_dim:
-            c = F.one_hot(torch.randint(G.c_dim, (count,), generator=self.rng, device=self.device), G.c_dim).float()
-        ws = G.mapping(z, c)
-        if not count:
-            return self.pixels.new_zeros(0, *self.pixels.shape[1:]).float().to(self.device), ws
-        return G.synthesis(ws, noise_mode="const").float().clamp(-1, 1), ws
 
     def _real_loss(self, real: Tensor, ws: Tensor) -> Tensor:
         config = self.config
@@ -235,17 +211,16 @@ class EncoderTraining:
     def state_dict(self) -> dict[str, Any]:
         """Everything that changes while training."""
         parts = {name: getattr(self, name).state_dict() for name in ("E", "ema", "opt")}
-        counters = {name: getattr(self, name) for name in ("images_seen", "shown", "steps")}
-        return {**parts, **counters, "rng": self.rng.get_state(), "sums": self.sums}
+        counters = {name: getattr(self, name) for name in ("images_seen", "steps")}
+        return {**parts, **counters, **self.halves.state_dict(), "sums": self.sums}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`."""
         for name in ("E", "ema", "opt"):
             getattr(self, name).load_state_dict(state[name])
-        self.images_seen, self.shown, self.steps = state["images_seen"], state["shown"], state["steps"]
+        self.images_seen, self.steps = state["images_seen"], state["steps"]
         self.sums, self.log_lines = state["sums"], state.get("log_lines", 0)
-        self.rng.set_state(state["rng"])
-        self.order = endless(len(self.pixels), self.config.seed, start=self.shown)
+        self.halves.load_state_dict(state)
 
 
 def start_encoder(E: DetailEncoder, path: str | Path) -> None:
@@ -259,12 +234,3 @@ def start_encoder(E: DetailEncoder, path: str | Path) -> None:
     found = load_checkpoint(file)
     fresh = transfer(E.latent, found.state) if found.kind == BESIDE else transfer(E, load_encoder(file, "cpu"))
     print(f"Encoder: from {file}" + (f", {len(fresh)} tensors starting fresh" if fresh else ""))
-
-
-def _check_fits(pixels: Tensor, G: Generator, C: Classifier) -> None:
-    side, channels = G.img_resolution, G.img_channels
-    fits = tuple(pixels.shape[1:]) == (channels, side, side)
-    check(fits, "data", f"hold images of the generator's {channels} x {side} x {side}", tuple(pixels.shape[1:]))
-    check(C.channels == channels, "classifier", f"take images of {channels} channels", C.channels)
-    same = not G.c_dim or G.c_dim == len(C.class_names)
-    check(same, "classifier", f"know the generator's {G.c_dim} classes", len(C.class_names))
