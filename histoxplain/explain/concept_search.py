@@ -30,10 +30,10 @@ class ConceptSearch(Explainer):
     """The fewest concepts to change until the classifier decides otherwise (VisCoIN, Parekh et al., 2024).
 
     A concept can be removed altogether, or as much of it added as images have that are rich in it (`reach` times as
-    much), and everything between. Every single concept is tried, at two strengths; then sets of two, three and more, each made of the
-    best smaller sets and the best single steps (a beam search: one concept is found for certain where it is enough,
-    larger sets are the smallest that were found). Of the sets of that size the one whose image changes least wins,
-    after going back along its way as far as the classifier stays convinced.
+    much), and everything between. Every single concept is tried, at two strengths; then sets of two, three and more,
+    each made of the best smaller sets and the best single steps (a beam search: one concept is found for certain where
+    it is enough, larger sets are the smallest that were found). Of the sets of that size the one whose image changes
+    least wins, after going back along its way as far as the classifier stays convinced.
 
     The image starts from what the concept model redraws of it. Where that already shows the class asked for, concepts
     explain nothing, and no counterfactual comes back. Several counterfactuals have no concept in common.

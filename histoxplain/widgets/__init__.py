@@ -4,6 +4,8 @@ from histoxplain._lazy import attach
 
 _names = {
     "attribution_viewer": ["AttributionViewer"],
+    "concept_session": ["ConceptSession"],
+    "concept_viewer": ["ConceptViewer"],
     "counterfactual_session": ["CounterfactualSession", "Specimen", "generated", "opened"],
     "counterfactual_viewer": ["CounterfactualViewer"],
     "explore_session": ["ExploreSession", "Place", "Sight"],
