@@ -1,7 +1,7 @@
-"""Layers of StyleGAN2's generator for inference on a CPU: weights packed once, no copies of activations.
+"""Layers of StyleGAN2's generator for inference on a CPU: one pass over memory each, no copies of weights that last.
 
 Activations lie as `(N, H + 2, W + 2, C)` in a border of zeros, with channels in multiples of `CHANNELS`. The kernels
-exist natively only (csrc/cpu/packed_conv.cpp); `modulated_conv2d`, `bias_act` and `upfirdn2d` say what they compute.
+exist natively only (csrc/cpu/synthesis_*.cpp); `modulated_conv2d`, `bias_act` and `upfirdn2d` say what they compute.
 """
 
 from __future__ import annotations
@@ -59,33 +59,19 @@ def separate(f: Tensor) -> Tensor | None:
     return rows.float().contiguous() if same else None
 
 
-def pack_weight(weight: Tensor, dtype: torch.dtype, up: int = 1, tile: int = 1) -> Tensor:
-    """Weights `(O, I, k, k)` as the kernels want them, in float32 or bfloat16.
-
-    Args:
-        weight: of a 3x3 convolution, or of a 1x1.
-        dtype: of the result.
-        up: 2 for a layer that doubles the size.
-        tile: multiply tiles of this side of the result by transformed kernels (Lavin & Gray, 2016), which takes fewer
-            multiplications: 2 or 4 without `up`, 4 with it; 1 multiplies tap by tap.
-    """
-    taps = weight[0, 0].numel() if tile == 1 else (tile + 2) ** 2 if up == 1 else 16
-    return torch.ops.histoxplain.pack_weight(weight.detach(), dtype == torch.bfloat16, taps, up == 2)
-
-
-def room(x: Tensor, weight: Tensor, up: int = 1) -> int:
-    """Elements of workspace that a layer needs for its input and packed weight."""
-    return torch.ops.histoxplain.synthesis_room(x, weight, up == 2)
+def room(x: Tensor, weight: Tensor, up: int = 1, tile: int = 2) -> int:
+    """Elements of workspace that a layer needs; see `synthesis_layer`."""
+    return torch.ops.histoxplain.synthesis_room(x, weight, up == 2, tile)
 
 
 def synthesis_layer(
     x: Tensor,
     weight: Tensor,
-    energy: Tensor,
     styles: Tensor,
     noise: Tensor | None,
     bias: Tensor,
     f: Tensor | None,
+    tile: int,
     alpha: float,
     gain: float,
     clamp: float,
@@ -94,39 +80,35 @@ def synthesis_layer(
 ) -> None:
     """Modulated 3x3 convolution, noise, bias, leaky ReLU, gain and clamp, into `out`.
 
+    Tiles of the image are multiplied by transformed kernels (Lavin & Gray, 2016), which takes fewer multiplications;
+    everything is added up in float32.
+
     Args:
-        x: activations, see the module, float32 or bfloat16; everything is added up in float32.
-        weight: of `pack_weight`, of the type of `x`.
-        energy: squared length of each filter by input channel, float32 `(O, I)`, channels filled.
+        x: activations, see the module, float32 or bfloat16.
+        weight: float32 `(O, I, 3, 3)`, contiguous.
         styles: float32 `(N, I)`, filled.
         noise: float32 `(N or 1, H', W')`.
         bias: float32 `(O,)`, filled.
         f: four taps, times 2, to convolve at twice the size (transposed convolution, then filtered); None keeps it.
+        tile: side of a tile of the result without `f`: 2, or 4, which multiplies less and loses three bits.
         alpha, gain, clamp: see `bias_act`; a negative clamp does not limit.
         workspace: at least `room` elements of the type of `x`; what it holds is lost.
         out: `(N, H' + 2, W' + 2, O)`.
     """
-    run = torch.ops.histoxplain.synthesis_layer
-    run(x, weight, energy, styles, noise, bias, f, alpha, gain, clamp, workspace, out)
+    torch.ops.histoxplain.synthesis_layer(x, weight, styles, noise, bias, f, tile, alpha, gain, clamp, workspace, out)
 
 
 def synthesis_rgb(
-    x: Tensor,
-    weight: Tensor,
-    styles: Tensor,
-    bias: Tensor,
-    below: Tensor | None,
-    clamp: float,
-    workspace: Tensor,
-    out: Tensor,
+    x: Tensor, weight: Tensor, styles: Tensor, bias: Tensor, below: Tensor | None, clamp: float, out: Tensor
 ) -> None:
     """Modulated 1x1 convolution to colours without demodulation, plus the image `below`, into `out`.
 
     Args:
-        x, weight, styles, workspace: see `synthesis_layer`.
+        x, styles: see `synthesis_layer`.
+        weight: float32 `(colours, I, 1, 1)`, contiguous.
         bias: float32 `(O,)`, filled.
         below: float32 `(N, colours, H, W)` to add after clamping.
         clamp: limit of the colours before that; negative for none.
         out: float32 `(N, colours, H, W)`.
     """
-    torch.ops.histoxplain.synthesis_rgb(x, weight, styles, bias, below, clamp, workspace, out)
+    torch.ops.histoxplain.synthesis_rgb(x, weight, styles, bias, below, clamp, out)

@@ -16,9 +16,10 @@ from dataclasses import replace
 import pytest
 from histoxplain.ops import _build, _toolchain
 
+NAMES = ("synthesis_layer", "synthesis_rgb", "convolution")
 native = _toolchain.cpu_toolchain()
 flags = [sys.argv[1] if flag == "-march=native" else flag for flag in native.compile_flags]
-_build.sources = lambda kind: [_build.CSRC / kind / f"{name}.cpp" for name in ("packed_conv", "convolution")]
+_build.sources = lambda kind: [_build.CSRC / kind / f"{name}.cpp" for name in NAMES]
 _build.toolchain = lambda kind: replace(native, compile_flags=(*flags,))
 sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[2:]]))
 """

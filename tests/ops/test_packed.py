@@ -12,7 +12,7 @@ def _native():
         pytest.skip("no compiler: there are no native kernels")
 
 
-def both(images, into, out, side, up, dtype, rng, tile=1, clamp=-1.0):
+def both(images, into, out, side, up, dtype, rng, tile=2, clamp=-1.0):
     """A layer as it is packed, and as ops compute it in float64."""
     x = torch.randn(images, into, *side, generator=rng).to(dtype)
     w, b = torch.randn(out, into, 3, 3, generator=rng), torch.randn(out, generator=rng)
@@ -20,13 +20,11 @@ def both(images, into, out, side, up, dtype, rng, tile=1, clamp=-1.0):
     f = setup_filter([1, 2, 4, 3])
     noise = torch.randn(images, side[0] * up, side[1] * up, generator=rng)
     planes = packed.bordered(x, dtype)
-    weight = packed.pack_weight(w, dtype, up, tile)
-    energy = packed.fill(packed.fill(w.square().sum([2, 3])).T).T.contiguous()
     got = torch.full((images, side[0] * up + 2, side[1] * up + 2, packed.filled(out)), torch.nan, dtype=dtype)
-    workspace = torch.full((packed.room(planes, weight, up),), torch.nan, dtype=dtype)
+    workspace = torch.full((packed.room(planes, w, up, tile),), torch.nan, dtype=dtype)
     taps = packed.separate(f) * 2 if up == 2 else None
     packed.synthesis_layer(
-        planes, weight, energy, packed.fill(s), noise, packed.fill(b), taps, 0.2, 2.0, clamp, workspace, got
+        planes, w, packed.fill(s), noise, packed.fill(b), taps, tile, 0.2, 2.0, clamp, workspace, got
     )
     x, w, s, b = (t.double() for t in (x, w, s, b))
     expected = modulated_conv2d(x, w, s, noise[:, None].double(), up, 1, 1, f, flip_weight=up == 1)
@@ -52,18 +50,14 @@ SIZES = [
 # Largest errors per deviation of what is computed. float32 rounds sums of thousands of products; bfloat16 rounds
 # weights, products with styles and the result. Tiles round differences of neighbours, those of 4 also multiples.
 ERRORS = {
-    (torch.float32, 1, 1): 1e-5,
     (torch.float32, 1, 2): 1e-5,
     (torch.float32, 1, 4): 1e-4,
-    (torch.float32, 2, 1): 5e-6,
-    (torch.float32, 2, 4): 5e-6,
-    (torch.bfloat16, 1, 1): 0.03,
+    (torch.float32, 2, 2): 5e-6,
     (torch.bfloat16, 1, 2): 0.04,
     (torch.bfloat16, 1, 4): 0.4,
-    (torch.bfloat16, 2, 1): 0.03,
-    (torch.bfloat16, 2, 4): 0.04,
+    (torch.bfloat16, 2, 2): 0.04,
 }
-CASES = [(size, tile) for size in SIZES for tile in ((1, 2, 4) if size[-1] == 1 else (1, 4))]
+CASES = [(size, tile) for size in SIZES for tile in ((2, 4) if size[-1] == 1 else (2,))]
 
 
 @pytest.mark.parametrize(("size", "tile"), CASES, ids=str)
@@ -80,19 +74,33 @@ def test_a_layer_computes_what_the_ops_do(size, tile, dtype, rng):
     assert inside.shape[2:] == (height * up, width * up)
 
 
-def test_tiles_of_two_round_hardly_more_than_taps_in_bfloat16(rng):
-    errors = []
-    for tile in (1, 2):
-        got, expected = both(1, 64, 64, (32, 32), 1, torch.bfloat16, rng, tile)
-        errors.append((got[:, 1:-1, 1:-1].permute(0, 3, 1, 2).double() - expected).square().mean().sqrt())
-    assert errors[1] < 1.5 * errors[0]
+def test_tiles_of_two_round_hardly_more_than_the_op_in_bfloat16(rng):
+    got, expected = both(1, 64, 64, (32, 32), 1, torch.bfloat16, rng)
+    error = (got[:, 1:-1, 1:-1].permute(0, 3, 1, 2).double() - expected).square().mean().sqrt()
+    assert error < 0.007 * expected.std()  # rounding images and weights alone is 0.002 each
 
 
-def test_weights_of_one_layer_do_not_serve_another(rng):
+@pytest.mark.parametrize("wrong", ["kernel", "type", "layout", "tile"])
+def test_weights_of_another_kind_are_refused(wrong, rng):
     planes = packed.bordered(torch.randn(1, 16, 8, 8, generator=rng), torch.float32)
-    weight = packed.pack_weight(torch.randn(16, 16, 3, 3, generator=rng), torch.float32, tile=4)
-    with pytest.raises(RuntimeError, match="`weight` is packed for another kind of layer"):
-        packed.room(planes, weight, up=2)
+    weight = torch.randn(16, 16, 3, 3, generator=rng)
+    weights = {"kernel": weight[..., :1], "type": weight.double(), "layout": weight.transpose(0, 1), "tile": weight}
+    size = packed.room(planes, weight)
+    with pytest.raises(RuntimeError, match="`tile` must be 2 or 4" if wrong == "tile" else "`weight` must be"):
+        packed.synthesis_layer(
+            planes,
+            weights[wrong],
+            torch.ones(1, 16),
+            None,
+            torch.zeros(16),
+            None,
+            3 if wrong == "tile" else 2,
+            0.2,
+            1.0,
+            -1.0,
+            torch.empty(size),
+            torch.empty(1, 10, 10, 16),
+        )
 
 
 def test_a_clamp_limits(rng):
@@ -107,17 +115,15 @@ def test_colours_are_the_sum_of_channels_and_of_the_image_below(colours, below, 
     x, w = torch.randn(2, 24, 9, 30, generator=rng), torch.randn(colours, 24, 1, 1, generator=rng)
     s, b = torch.randn(2, 24, generator=rng), torch.randn(colours, generator=rng)
     image = torch.randn(2, colours, 9, 30, generator=rng) if below else None
-    planes, weight = packed.bordered(x, torch.float32), packed.pack_weight(w, torch.float32)
-    got, workspace = torch.empty(2, colours, 9, 30), torch.empty(packed.room(planes, weight))
-    packed.synthesis_rgb(planes, weight, packed.fill(s), packed.fill(b), image, 2.0, workspace, got)
+    planes, got = packed.bordered(x, torch.float32), torch.empty(2, colours, 9, 30)
+    packed.synthesis_rgb(planes, w, packed.fill(s), packed.fill(b), image, 2.0, got)
     expected = (torch.einsum("nchw,nc,kc->nkhw", x, s, w[:, :, 0, 0]) + b[:, None, None]).clamp(-2, 2)
     torch.testing.assert_close(got, expected + (image if below else 0), atol=1e-5, rtol=1e-5)
 
 
 def test_a_small_workspace_is_refused(rng):
     planes = packed.bordered(torch.randn(1, 16, 8, 8, generator=rng), torch.float32)
-    weight = packed.pack_weight(torch.randn(3, 16, 1, 1, generator=rng), torch.float32)
+    weight = torch.randn(16, 16, 3, 3, generator=rng)
+    rest = [torch.ones(1, 16), None, torch.zeros(16), None, 2, 0.2, 1.0, -1.0]
     with pytest.raises(RuntimeError, match="`workspace` is too small"):
-        packed.synthesis_rgb(
-            planes, weight, torch.ones(1, 16), torch.zeros(16), None, -1, torch.empty(8), torch.empty(1, 3, 8, 8)
-        )
+        packed.synthesis_layer(planes, weight, *rest, torch.empty(8), torch.empty(1, 10, 10, 16))

@@ -1,4 +1,4 @@
-"""A generator for sliders: weights packed once, buffers kept, and only what a change touches is computed again."""
+"""A generator for sliders: buffers kept, and only what a change touches is computed again."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ CHUNK = 2**24
 class InteractiveGenerator:
     """Draws what a `Generator` draws, without gradients, as fast as the machine allows.
 
-    On a CPU, native kernels convolve packed weights (bfloat16 where the CPU multiplies it); elsewhere, and where they
-    cannot be built, the network's own layers run. Both keep every layer's output: when a style changes, the layers
-    before it are not computed again. Weights are taken once; after training on, ask the generator anew.
+    On a CPU, native kernels read the network's weights where they lie and transform them on the way to the
+    multiplications (bfloat16 where the CPU multiplies it), so that nothing but activations takes memory; elsewhere, and
+    where they cannot be built, the network's own layers run. Both keep every layer's output: when a style changes, the
+    layers before it are not computed again. After training on, ask the generator anew.
 
     Args:
         generator: what to draw with; its mapping network is used as it is.

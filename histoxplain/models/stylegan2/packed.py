@@ -1,8 +1,7 @@
-"""The generator's layers as native kernels of the CPU: packed weights, and one pass over memory a layer."""
+"""The generator's layers as native kernels of the CPU: its own weights, and one pass over memory a layer."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
 
@@ -17,29 +16,16 @@ if TYPE_CHECKING:
     from histoxplain.models.stylegan2.generator import Generator
 
 
-@dataclass(frozen=True)
-class _Weights:
-    weight: Tensor
-    """Packed, of the convolutions' type."""
-    bias: Tensor
-    energy: Tensor | None = None
-    """Squared length of each filter by input channel, `(out, into)`; None does not demodulate."""
+def tile_side(out: int, into: int, resolution: int, dtype: torch.dtype) -> int:
+    """The `tile` of `packed.synthesis_layer` that is fastest.
 
-
-def tile_side(out: int, into: int, resolution: int, up: int, dtype: torch.dtype) -> int:
-    """The `tile` of `packed.pack_weight` that is fastest, where memory for its weights is no concern.
-
-    Tiles of 4 need four times a kernel's memory and lose three bits, so they are for small kernels in float32.
+    Tiles of 4 lose three bits and pay where transforming kernels costs little, so they are for small ones in float32.
 
     Example:
-        >>> tile_side(64, 64, 256, 1, torch.float32), tile_side(512, 512, 32, 1, torch.float32)
+        >>> tile_side(64, 64, 256, torch.float32), tile_side(512, 512, 32, torch.float32)
         (4, 2)
     """
-    if up == 2:
-        return 4 if resolution >= 32 else 1
-    if dtype == torch.float32 and out * into <= 256**2:
-        return 4
-    return 2 if resolution >= 16 or out * into <= 256**2 else 1
+    return 4 if dtype == torch.float32 and out * into <= 256**2 and resolution >= 16 else 2
 
 
 class PackedLayers(PlainLayers):
@@ -57,41 +43,33 @@ class PackedLayers(PlainLayers):
     def __init__(self, generator: Generator, dtype: torch.dtype, keep: bool) -> None:
         super().__init__(generator, dtype, keep)
         self.taps = packed.separate(self.resample_filter) * 2
-        self.weights = {name: self._pack(name) for name in self.names}
+        self.weights = {name: self._placed(name)[1].weight.detach().float().contiguous() for name in self.names}
+        self.biases = {name: packed.fill(self._placed(name)[1].bias) for name in self.names}
         self.workspace = torch.empty(0, dtype=dtype)
         self.turns = [torch.empty(0, dtype=dtype)] * 2
-
-    def _pack(self, name: str) -> _Weights:
-        layer = self._placed(name)[1]
-        bias = packed.fill(layer.bias)
-        if name.endswith("torgb"):
-            return _Weights(packed.pack_weight(layer.weight, self.dtype), bias)
-        tile = tile_side(*layer.weight.shape[:2], layer.resolution, layer.up, self.dtype)
-        weight = packed.pack_weight(layer.weight, self.dtype, layer.up, tile)
-        energy = torch.linalg.vector_norm(layer.weight, dim=(2, 3)).square()  # without a copy of the weight
-        return _Weights(weight, bias, packed.fill(packed.fill(energy).T).T.contiguous())
 
     def features(
         self, name: str, x: Tensor | None, style: Tensor, noise_mode: str, rng: torch.Generator | None
     ) -> Tensor:
         """See `PlainLayers.features`."""
         block, layer = self._placed(name)
-        weights = self.weights[name]
+        weight = self.weights[name]
         if x is None:
             x = packed.bordered(block.const[None].expand(len(style), -1, -1, -1), self.dtype)
         out = self._output(name, len(style))
         noise = layer.noise(len(style), noise_mode, rng)
         noise = None if noise is None else noise.reshape(-1, layer.resolution, layer.resolution)
         finish = {"alpha": 0.2, "gain": sqrt(2), "clamp": -1 if layer.clamp is None else layer.clamp}
-        self._grow(packed.room(x, weights.weight, layer.up))
+        tile = tile_side(*weight.shape[:2], layer.resolution, self.dtype)
+        self._grow(packed.room(x, weight, layer.up, tile))
         packed.synthesis_layer(
             x,
-            weights.weight,
-            weights.energy,
+            weight,
             packed.fill(style),
             noise,
-            weights.bias,
+            self.biases[name],
             self.taps if layer.up == 2 else None,
+            tile,
             workspace=self.workspace,
             out=out,
             **finish,
@@ -113,17 +91,15 @@ class PackedLayers(PlainLayers):
 
     def _shape(self, name: str, batch: int) -> torch.Size:
         side = self._placed(name)[1].resolution + 2
-        return torch.Size((batch, side, side, len(self.weights[name].bias)))
+        return torch.Size((batch, side, side, len(self.biases[name])))
 
     def colours(self, name: str, x: Tensor, style: Tensor, below: Tensor | None) -> Tensor:
         """See `PlainLayers.colours`."""
         block, layer = self._placed(name)
-        weights = self.weights[name]
         image = torch.empty(len(style), len(layer.bias), block.resolution, block.resolution)
-        self._grow(packed.room(x, weights.weight, 1))
         style = packed.fill(style * layer.weight_gain)
         clamp = -1 if layer.clamp is None else layer.clamp
-        packed.synthesis_rgb(x, weights.weight, style, weights.bias, below, clamp, self.workspace, image)
+        packed.synthesis_rgb(x, self.weights[name], style, self.biases[name], below, clamp, image)
         return image
 
     def shifted(self, x: Tensor, detail: Tensor) -> Tensor:

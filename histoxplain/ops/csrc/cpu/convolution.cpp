@@ -26,13 +26,16 @@ Plane<T> unbordered(const Tensor& x) {
 template <class T>
 void run(const Tensor& x, const Kernels& kernels, const Tensor& y) {
   Plane<T> in = unbordered<T>(x), to = unbordered<T>(y);
-  Weight shape{kernels.out, kernels.into, Twos::KERNELS * Twos::KERNELS};
-  Tiling<Twos, T> tiling(in, to.width, 0, ceil_div(to.height, Twos::MADE));
-  Tensor memory = torch::stable::new_empty(x, {ceil_div(shape.numel(), 64) * 64 + tiling.room()});
-  T *weights = write<T>(memory), *scratch = weights + ceil_div(shape.numel(), 64) * 64;
-  pack<Twos, 3>(kernels, shape, weights);
+  Tiling<Twos> tiling(in, to.width, 0, to.height);
   std::vector<float> ones(in.channels, 1);
-  convolve_tiles(in, shape, weights, ones.data(), 0, tiling, scratch, Rounded<T>{to});
+  Modulation modulation{ones.data(), 0};
+  Room needed;
+  Convolution<Twos, T>(in, kernels, modulation, tiling.tiles(), needed);
+  Tensor memory = torch::stable::new_empty(x, {ceil_div(needed.used, sizeof(T))});
+  Room room(memory);
+  Convolution<Twos, T> convolution(in, kernels, modulation, tiling.tiles(), room);
+  convolution.prepare();
+  convolution.run(tiling, Rounded<T>{to});
 }
 
 // x (N, C, H, W) to y of its size; see `convolution`.

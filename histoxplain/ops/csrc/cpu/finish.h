@@ -1,7 +1,7 @@
 // What follows the convolution of a layer: normalisation, noise, bias, activation, gain and clamp, on the way to memory.
 #pragma once
 
-#include "convolve.h"
+#include "plane.h"
 
 namespace histoxplain {
 

@@ -37,42 +37,33 @@ inline floats multiply_add(floats sum, const bfloat16* weight, bfloat16 x) {
   return sum + load(weight) * load(&x, 1)[0];
 }
 
-// The taps of a kernel: where each reads, relative to the strip, and which of the packed weight's taps it uses.
-struct Taps {
-  int64_t count = 0;
-  std::array<int64_t, 9> at, weight;
-};
-
+// out[m, o] = sum over channels of x[m, c] w[c, o], for M pixels that lie `step` apart and V vectors of outputs.
 template <class T, int M, int V>
-void tile(const T* x, int64_t step, const Taps& taps, int64_t channels, const T* w, int64_t tap_stride, float* out) {
+void tile(const T* x, int64_t step, int64_t channels, const T* w, float* out) {
   floats sums[M][V];
 #pragma GCC unroll 16
   for (int m = 0; m < M; m++) {
 #pragma GCC unroll 4
     for (int v = 0; v < V; v++) sums[m][v] = floats{};
   }
-  for (int64_t t = 0; t < taps.count; t++) {
-    const T* a = x + taps.at[t];
-    const T* b = w + taps.weight[t] * tap_stride;
-    for (int64_t c = 0; c < channels; c += PAIR<T>, a += PAIR<T>, b += PAIR<T> * V * LANE) {
+  for (int64_t c = 0; c < channels; c += PAIR<T>, x += PAIR<T>, w += PAIR<T> * V * LANE) {
 #ifdef __AVX512BF16__
-      if constexpr (PAIR<T> == 2) {
-        __m512bh weights[V];
-        for (int v = 0; v < V; v++) weights[v] = (__m512bh)_mm512_loadu_si512(b + 2 * v * LANE);
-#pragma GCC unroll 16
-        for (int m = 0; m < M; m++) {
-          int32_t two;
-          std::memcpy(&two, a + m * step, sizeof two);
-          auto value = (__m512bh)_mm512_set1_epi32(two);
-          for (int v = 0; v < V; v++) sums[m][v] = (floats)_mm512_dpbf16_ps((__m512)sums[m][v], weights[v], value);
-        }
-        continue;
-      }
-#endif
+    if constexpr (PAIR<T> == 2) {
+      __m512bh weights[V];
+      for (int v = 0; v < V; v++) weights[v] = (__m512bh)_mm512_loadu_si512(w + 2 * v * LANE);
 #pragma GCC unroll 16
       for (int m = 0; m < M; m++) {
-        for (int v = 0; v < V; v++) sums[m][v] = multiply_add(sums[m][v], b + v * LANE, a[m * step]);
+        int32_t two;
+        std::memcpy(&two, x + m * step, sizeof two);
+        auto value = (__m512bh)_mm512_set1_epi32(two);
+        for (int v = 0; v < V; v++) sums[m][v] = (floats)_mm512_dpbf16_ps((__m512)sums[m][v], weights[v], value);
       }
+      continue;
+    }
+#endif
+#pragma GCC unroll 16
+    for (int m = 0; m < M; m++) {
+      for (int v = 0; v < V; v++) sums[m][v] = multiply_add(sums[m][v], w + v * LANE, x[m * step]);
     }
   }
 #pragma GCC unroll 16
@@ -83,7 +74,7 @@ void tile(const T* x, int64_t step, const Taps& taps, int64_t channels, const T*
 }
 
 template <class T>
-using Tile = void (*)(const T*, int64_t, const Taps&, int64_t, const T*, int64_t, float*);
+using Tile = void (*)(const T*, int64_t, int64_t, const T*, float*);
 
 template <class T, int V, int... M>
 constexpr std::array<Tile<T>, sizeof...(M)> tiles(std::integer_sequence<int, M...>) {

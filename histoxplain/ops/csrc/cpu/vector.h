@@ -4,8 +4,10 @@
 // computed in float, or in double where the tensor is double, and rounded once, when it is stored.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #ifdef __AVX512F__
 #include <immintrin.h>
@@ -113,6 +115,38 @@ inline floats multiply_add(floats a, floats b, floats c) {
 }
 
 inline doubles multiply_add(doubles a, doubles b, doubles c) { return a * b + c; }
+
+// One half of what two rows exchange when a matrix is transposed: lanes whose number has the bit BIT go to the other.
+template <int BIT, bool LOW, int... I>
+inline floats exchanged(floats a, floats b, std::integer_sequence<int, I...>) {
+  constexpr int N = sizeof...(I);
+#if __has_builtin(__builtin_shufflevector)
+  return __builtin_shufflevector(a, b, (LOW ? (I & BIT ? I - BIT + N : I) : (I & BIT ? I + N : I + BIT))...);
+#else  // GCC 11
+  return __builtin_shuffle(a, b, words{(LOW ? (I & BIT ? I - BIT + N : I) : (I & BIT ? I + N : I + BIT))...});
+#endif
+}
+
+template <int BIT, size_t N>
+inline void transpose(std::array<floats, N>& rows) {
+  if constexpr (BIT < (int)N) {
+    constexpr std::make_integer_sequence<int, N> lanes;
+#pragma GCC unroll 16
+    for (int i = 0; i < (int)N; i++) {
+      if (i & BIT) continue;
+      floats a = rows[i], b = rows[i + BIT];
+      rows[i] = exchanged<BIT, true>(a, b, lanes);
+      rows[i + BIT] = exchanged<BIT, false>(a, b, lanes);
+    }
+    transpose<2 * BIT>(rows);
+  }
+}
+
+// Asks for memory before it is needed: what does not lie in a row, the processor does not foresee. Any address will do.
+template <class T>
+inline void prefetch(const T* p, int64_t count) {
+  for (int64_t i = 0; i < count; i += 64 / (int64_t)sizeof(T)) __builtin_prefetch(p + i, 0, 2);
+}
 
 template <class T>
 inline scalar_of<T> sum(vector_of<T> v) {

@@ -1,99 +1,15 @@
-// 3x3 convolutions with fewer multiplications (Winograd, 1980; Lavin & Gray, 2016): tiles of the image and the kernels
-// are transformed, multiplied channel by channel as matrices, and what comes out is transformed back.
-//
-// A scheme says how that goes along one axis; a tile goes through it along both. Sums stay in float32 throughout;
-// bfloat16 rounds the transformed tiles and kernels once each.
+// 3x3 convolutions of transformed tiles. Weights are read where they lie and transformed anew at every call, which
+// costs little beside the multiplications and needs no memory that lasts.
 #pragma once
 
-#include "convolve.h"
+#include "pack.h"
 
 namespace histoxplain {
 
-constexpr int64_t TILES_BYTES = 1 << 19;  // of transformed tiles that a thread multiplies at a time: half of L2
-
-// f(0), f(1), ... with numbers that are known to the compiler, so that arrays of vectors stay in registers.
-template <int N, class F>
-inline __attribute__((always_inline)) void each(F&& f) {
-  [&]<int... I>(std::integer_sequence<int, I...>) __attribute__((always_inline)) {
-    (f(std::integral_constant<int, I>{}), ...);
-  }(std::make_integer_sequence<int, N>{});
-}
-
-// Two values from four products instead of six.
-struct Twos {
-  static constexpr int READS = 4, STEP = 2, TERMS = 4, KERNELS = 4, PRODUCTS = 4, MADE = 2;
-  static constexpr int term(int product) { return product; }
-  static constexpr int kernel(int product) { return product; }
-
-  template <class V>
-  static std::array<V, TERMS> input(const std::array<V, READS>& d) {
-    return {d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3]};
-  }
-  template <class V>
-  static std::array<V, KERNELS> weights(const std::array<V, 3>& w) {
-    return {w[0], (w[0] + w[1] + w[2]) / 2, (w[0] - w[1] + w[2]) / 2, w[2]};
-  }
-  template <class V>
-  static std::array<V, MADE> output(const std::array<V, PRODUCTS>& m) {
-    return {m[0] + m[1] + m[2], m[1] - m[2] - m[3]};
-  }
-};
-
-// Four values from six products instead of twelve, at the points 0, 1, -1, 2, -2 and infinity.
-struct Fours {
-  static constexpr int READS = 6, STEP = 4, TERMS = 6, KERNELS = 6, PRODUCTS = 6, MADE = 4;
-  static constexpr int term(int product) { return product; }
-  static constexpr int kernel(int product) { return product; }
-
-  template <class V>
-  static std::array<V, TERMS> input(const std::array<V, READS>& d) {
-    V even = d[4] - 4 * d[2], odd = d[3] - 4 * d[1], across = d[4] - d[2], along = 2 * (d[3] - d[1]);
-    return {4 * d[0] - 5 * d[2] + d[4], even + odd, even - odd, across + along, across - along,
-            4 * d[1] - 5 * d[3] + d[5]};
-  }
-  template <class V>
-  static std::array<V, KERNELS> weights(const std::array<V, 3>& w) {
-    V ends = w[0] + w[2], far = w[0] + 4 * w[2];
-    return {w[0] / 4, -(ends + w[1]) / 6, -(ends - w[1]) / 6, (far + 2 * w[1]) / 24, (far - 2 * w[1]) / 24, w[2]};
-  }
-  template <class V>
-  static std::array<V, MADE> output(const std::array<V, PRODUCTS>& m) {
-    V near = m[1] + m[2], near_odd = m[1] - m[2], far = m[3] + m[4], far_odd = m[3] - m[4];
-    return {m[0] + near + far, near_odd + 2 * far_odd, near + 4 * far, near_odd + 8 * far_odd + m[5]};
-  }
-};
-
-// Of the transposed convolution of stride two, four values from two: the even ones see two taps and share one of three
-// products, the odd ones see one. Five products instead of six.
-struct Doubling {
-  static constexpr int READS = 3, STEP = 2, TERMS = 4, KERNELS = 4, PRODUCTS = 5, MADE = 4;
-  static constexpr int term(int product) { return std::array{0, 1, 2, 1, 3}[product]; }
-  static constexpr int kernel(int product) { return std::array{0, 1, 2, 3, 3}[product]; }
-
-  template <class V>
-  static std::array<V, TERMS> input(const std::array<V, READS>& d) {
-    return {d[0] - d[1], d[1], d[1] - d[2], d[2]};
-  }
-  template <class V>
-  static std::array<V, KERNELS> weights(const std::array<V, 3>& w) {
-    return {w[2], w[0] + w[2], w[0], w[1]};
-  }
-  template <class V>
-  static std::array<V, MADE> output(const std::array<V, PRODUCTS>& m) {
-    return {m[0] + m[1], m[3], m[1] - m[2], m[4]};
-  }
-};
-
-// Kernels as they are, multiplied tap by tap.
-template <int SIDE>
-struct TapByTap {
-  static constexpr int KERNELS = SIDE;
-
-  template <class V>
-  static std::array<V, SIDE> weights(const std::array<V, SIDE>& w) {
-    return w;
-  }
-};
+constexpr int64_t WEIGHT_BYTES = 3 << 19;  // of packed weights up to which all blocks are packed at once
+constexpr int64_t BAND_BYTES = 1 << 19;    // of transformed tiles that a thread then multiplies at a time: half of L2
+constexpr int64_t CHUNK_BYTES = 1 << 24;   // of those that all threads share while each packs a block
+constexpr int64_t STRIPS = 4;              // of such tiles, which a block is multiplied with at a time
 
 // MADE x MADE neighbouring values of the result, for LANE channels of one image.
 template <class S>
@@ -117,27 +33,16 @@ struct Patch {
   }
 };
 
-// How the tiles of rows `from` to `to` of tiles are shared out: in bands, whose transformed tiles stay in a thread's L2.
-template <class S, class T>
+// The tiles that make rows `from` to `to`, a multiple of MADE and any, of a result of some width.
+template <class S>
 struct Tiling {
-  int64_t images, from, rows, columns, channels, threads, most, bands;
+  int64_t images, from, rows, columns;
 
+  template <class T>
   Tiling(const Plane<T>& in, int64_t width, int64_t from_, int64_t to)
-      : images(in.images), from(from_), rows(to - from_), columns(ceil_div(width, S::MADE)), channels(in.channels),
-        threads(torch::stable::get_num_threads()) {
-    int64_t strip = S::TERMS * S::TERMS * channels * (int64_t)sizeof(T) * PIXELS;
-    int64_t fit = std::max<int64_t>(TILES_BYTES / strip, 1) * PIXELS;
-    bands = ceil_div(ceil_div(tiles(), fit), threads) * threads;
-    most = std::min(fit, ceil_div(tiles(), threads));
-  }
+      : images(in.images), from(from_ / S::MADE), rows(ceil_div(to, S::MADE) - from), columns(ceil_div(width, S::MADE)) {}
 
   int64_t tiles() const { return images * rows * columns; }
-  int64_t start(int64_t band) const { return band * tiles() / bands; }
-  int64_t term_stride() const { return most * channels + 2 * CHANNELS; }  // no power of two, which caches dislike
-  int64_t terms() const { return S::TERMS * S::TERMS * term_stride(); }
-  int64_t edge() const { return S::READS * S::READS * channels; }
-  int64_t sums() const { return S::PRODUCTS * S::PRODUCTS * (most + 1) * BLOCK; }
-  int64_t room() const { return threads * (terms() + edge() + sums() * (int64_t)(sizeof(float) / sizeof(T)) + 192); }
 
   // f(i, image, row, column) of tiles `first` to `first + count`
   template <class F>
@@ -201,101 +106,151 @@ inline auto untransform(const float* sums, int64_t stride) {
   return made;
 }
 
-// Calls emit(patch) for every tile and vector of channels of `tiling`. Activations are multiplied by `styles` (N or 1, C);
-// `weights` are packed for S.
-template <class S, class T, class Emit>
-void convolve_tiles(const Plane<T>& in, const Weight& shape, const T* weights, const float* styles,
-                    int64_t styles_image, const Tiling<S, T>& tiling, T* room, const Emit& emit) {
-  int64_t stride = tiling.term_stride(), share = tiling.room() / tiling.threads, bands = tiling.bands / tiling.threads;
-  torch::stable::parallel_for(0, tiling.threads, 1, [&](int64_t begin, int64_t end) {
-    const Emit sink = emit;  // where no store can change it
-    for (int64_t band = begin * bands; band < end * bands; band++) {
-      T* terms = room + band / bands * share / 64 * 64;
-      T* edge = terms + ceil_div(tiling.terms(), 64) * 64;
-      float* sums = reinterpret_cast<float*>(edge + ceil_div(tiling.edge(), 64) * 64);
-      int64_t first = tiling.start(band), count = tiling.start(band + 1) - first, strips = ceil_div(count, PIXELS);
-      tiling.visit(first, count, [&](int64_t i, int64_t n, int64_t y, int64_t x) {
-        transform<S>(in, n, y, x, styles + n * styles_image, edge, terms + i * in.channels, stride);
-      });
-      for (int64_t block = 0; block < shape.blocks(); block++) {
-        int64_t wide = shape.width(block), sums_stride = (count | 1) * wide;
-        for (int product = 0; product < S::PRODUCTS * S::PRODUCTS; product++) {
-          int i = product / S::PRODUCTS, j = product % S::PRODUCTS;
-          const T* a = terms + (S::term(i) * S::TERMS + S::term(j)) * stride;
-          Taps tap{1, {0}, {S::kernel(i) * S::KERNELS + S::kernel(j)}};
-          for (int64_t strip = 0; strip < strips; strip++) {
-            int64_t left = strip * count / strips, right = (strip + 1) * count / strips;
-            tile_for<T>(right - left, wide)(a + left * in.channels, in.channels, tap, in.channels,
-                                            weights + shape.start(block), shape.tap_stride(block),
-                                            sums + product * sums_stride + left * wide);
-          }
-        }
-        tiling.visit(first, count, [&](int64_t i, int64_t n, int64_t y, int64_t x) {
-          for (int64_t o = 0; o < wide; o += LANE) {
-            sink(Patch<S>{n, y * S::MADE, x * S::MADE, block * BLOCK + o,
-                          untransform<S>(sums + i * wide + o, sums_stride)});
-          }
-        });
-      }
-    }
-  });
-}
-
-// Where kernels lie: (O, I, k, k) or any transpose of it.
-struct Kernels {
-  const float* data;
-  int64_t out, into, out_stride, into_stride;
-  bool flip = false;  // turned by half a circle
+// Styles that scale what goes in, (N, C) or one row for all, and the demodulation that follows from them, if any.
+struct Modulation {
+  const float* styles;
+  int64_t image;
+  float* scale = nullptr;  // (N, O), to be filled while weights are packed
 };
 
-// Two vectors, or one, as they lie side by side in a packed weight.
-template <class T>
-inline void store_side_by_side(T* p, const std::array<floats, PAIR<T>>& v) {
-  if constexpr (PAIR<T> == 1) {
-    store(p, v[0]);
-  } else {
-    std::array<halfwords, 2> bits;
-    for (int i = 0; i < 2; i++) store(reinterpret_cast<T*>(&bits[i]), v[i]);
-    words both = __builtin_convertvector(bits[0], words) | __builtin_convertvector(bits[1], words) << 16;
-    std::memcpy(p, &both, sizeof both);
+// A convolution by scheme S. Small weights are packed at once, and each thread takes its bands of tiles through all of
+// them. Of large ones each thread packs block by block, and takes all tiles through it before the next.
+template <class S, class T>
+class Convolution {
+ public:
+  // For tilings of up to `most` tiles.
+  Convolution(const Plane<T>& in, const Kernels& kernels, const Modulation& modulation, int64_t most, Room& room)
+      : in_(in), kernels_(kernels), modulation_(modulation),
+        shape_{filled(kernels.out), filled(kernels.into), S::KERNELS * S::KERNELS},
+        threads_(torch::stable::get_num_threads()) {
+    at_once_ = shape_.numel() * (int64_t)sizeof(T) <= WEIGHT_BYTES;
+    int64_t tile = S::TERMS * S::TERMS * in.channels * (int64_t)sizeof(T), copies = at_once_ ? threads_ : 1;
+    int64_t fit = std::max<int64_t>((at_once_ ? BAND_BYTES : CHUNK_BYTES) / tile / PIXELS, 1) * PIXELS;
+    most_ = std::clamp<int64_t>(ceil_div(most, copies), 1, fit);
+    stride_ = most_ * in.channels + 2 * CHANNELS;  // no power of two, which caches dislike
+    at_a_time_ = at_once_ ? most_ : std::min(most_, STRIPS * PIXELS);
+    weights_ = room.take<T>(at_once_ ? shape_.numel() : threads_ * block_share());
+    energies_ = room.take<float>(modulation.scale ? threads_ * energy_share() : 0);
+    terms_ = room.take<T>(copies * terms_share());
+    edges_ = room.take<T>(threads_ * edge_share());
+    sums_ = room.take<float>(threads_ * sums_share());
   }
-}
 
-// Kernels of SIDE x SIDE to the KERNELS x KERNELS factors that scheme S multiplies, as the inner loop reads them.
-template <class S, int SIDE, class T>
-void pack(const Kernels& w, const Weight& shape, T* packed) {
-  constexpr int FACTORS = S::KERNELS, AREA = SIDE * SIDE;
-  torch::stable::parallel_for(0, shape.blocks() * (shape.into / PAIR<T>), 64, [&](int64_t begin, int64_t end) {
-    for (int64_t task = begin; task < end; task++) {
-      int64_t block = task / (shape.into / PAIR<T>), c = task % (shape.into / PAIR<T>) * PAIR<T>;
-      int64_t wide = shape.width(block), stride = shape.tap_stride(block);
-      for (int64_t first = 0; first < wide; first += LANE) {
-        std::array<std::array<floats, PAIR<T>>, FACTORS * FACTORS> factors;
-        for (int64_t pair = 0; pair < PAIR<T>; pair++) {
-          alignas(64) float taps[AREA][LANE] = {};
-          for (int64_t i = 0; i < LANE; i++) {
-            int64_t o = block * BLOCK + first + i;
-            if (o >= w.out || c + pair >= w.into) continue;
-            const float* kernel = w.data + o * w.out_stride + (c + pair) * w.into_stride;
-            for (int k = 0; k < AREA; k++) taps[k][i] = kernel[w.flip ? AREA - 1 - k : k];
-          }
-          std::array<std::array<floats, SIDE>, FACTORS> half;
-          each<SIDE>([&](auto j) {
-            std::array<floats, SIDE> column;
-            each<SIDE>([&](auto i) { column[i] = load(taps[i * SIDE + j]); });
-            auto found = S::weights(column);
-            each<FACTORS>([&](auto i) { half[i][j] = found[i]; });
-          });
-          each<FACTORS>([&](auto i) {
-            auto found = S::weights(half[i]);
-            each<FACTORS>([&](auto j) { factors[i * FACTORS + j][pair] = found[j]; });
-          });
+  // Packs what is packed at once.
+  void prepare() {
+    if (!at_once_) return;
+    share_out(shape_.blocks(), [&](int64_t thread, int64_t block) {
+      pack_block(thread, block, weights_ + shape_.start(block));
+    });
+  }
+
+  // Calls emit(patch) for every tile and vector of channels.
+  template <class Emit>
+  void run(const Tiling<S>& tiling, const Emit& emit) const {
+    if (at_once_) bands(tiling, emit);
+    else blocks(tiling, emit);
+  }
+
+ private:
+  int64_t block_share() const { return shape_.start(1); }
+  int64_t energy_share() const { return shape_.into * BLOCK; }
+  int64_t terms_share() const { return S::TERMS * S::TERMS * stride_; }
+  int64_t edge_share() const { return S::READS * S::READS * in_.channels; }
+  int64_t sums_share() const { return S::PRODUCTS * S::PRODUCTS * (at_a_time_ | 1) * BLOCK; }
+
+  // f(thread, item) of all items, in as many stretches as there are threads.
+  template <class F>
+  void share_out(int64_t items, const F& f) const {
+    torch::stable::parallel_for(0, threads_, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t thread = begin; thread < end; thread++) {
+        for (int64_t i = thread * items / threads_; i < (thread + 1) * items / threads_; i++) f(thread, i);
+      }
+    });
+  }
+
+  void pack_block(int64_t thread, int64_t block, T* to) const {
+    float* energy = modulation_.scale ? energies_ + thread * energy_share() : nullptr;
+    pack<S, 3>(kernels_, shape_, block, to, nullptr, energy);
+    if (energy) demodulate(shape_, block, energy, modulation_.styles, in_.images, modulation_.scale);
+  }
+
+  template <class Emit>
+  void bands(const Tiling<S>& tiling, const Emit& emit) const {
+    int64_t tiles = tiling.tiles(), bands = ceil_div(ceil_div(tiles, most_), threads_) * threads_;
+    share_out(bands, [&](int64_t thread, int64_t band) {
+      T* terms = terms_ + thread * terms_share();
+      int64_t first = band * tiles / bands, count = (band + 1) * tiles / bands - first;
+      transform_tiles(tiling, first, count, thread, terms);
+      for (int64_t block = 0; block < shape_.blocks(); block++) {
+        multiply(tiling, first, count, terms, block, weights_ + shape_.start(block), thread, emit);
+      }
+    });
+  }
+
+  template <class Emit>
+  void blocks(const Tiling<S>& tiling, const Emit& emit) const {
+    int64_t tiles = tiling.tiles(), chunks = ceil_div(tiles, most_);
+    for (int64_t chunk = 0; chunk < chunks; chunk++) {
+      int64_t from = chunk * tiles / chunks, to = (chunk + 1) * tiles / chunks;
+      share_out(to - from, [&](int64_t thread, int64_t i) {
+        transform_tiles(tiling, from + i, 1, thread, terms_ + i * in_.channels);
+      });
+      share_out(shape_.blocks(), [&](int64_t thread, int64_t block) {
+        T* weights = weights_ + thread * block_share();
+        pack_block(thread, block, weights);
+        int64_t parts = ceil_div(to - from, at_a_time_);
+        for (int64_t part = 0; part < parts; part++) {
+          int64_t skip = part * (to - from) / parts, count = (part + 1) * (to - from) / parts - skip;
+          multiply(tiling, from + skip, count, terms_ + skip * in_.channels, block, weights, thread, emit);
         }
-        T* to = packed + shape.start(block) + c * wide + first * PAIR<T>;
-        for (int k = 0; k < FACTORS * FACTORS; k++) store_side_by_side(to + k * stride, factors[k]);
+      });
+    }
+  }
+
+  void transform_tiles(const Tiling<S>& tiling, int64_t first, int64_t count, int64_t thread, T* to) const {
+    tiling.visit(first, count, [&](int64_t i, int64_t n, int64_t y, int64_t x) {
+      const float* style = modulation_.styles + n * modulation_.image;
+      transform<S>(in_, n, y, x, style, edges_ + thread * edge_share(), to + i * in_.channels, stride_);
+    });
+  }
+
+  // Transformed tiles times one block, and what they make.
+  template <class Emit>
+  void multiply(const Tiling<S>& tiling, int64_t first, int64_t count, const T* terms, int64_t block, const T* weights,
+                int64_t thread, const Emit& emit) const {
+    int64_t wide = shape_.width(block), stride = (count | 1) * wide, strips = ceil_div(count, PIXELS);
+    float* sums = sums_ + thread * sums_share();
+    const Emit sink = emit;  // where no store can change it
+    constexpr int PRODUCTS = S::PRODUCTS * S::PRODUCTS;
+    auto factor = [&](int product) {  // the last strip looks beyond the last product
+      int i = product % PRODUCTS / S::PRODUCTS, j = product % S::PRODUCTS;
+      return terms + (S::term(i) * S::TERMS + S::term(j)) * stride_;
+    };
+    for (int product = 0; product < PRODUCTS; product++) {
+      int i = product / S::PRODUCTS, j = product % S::PRODUCTS;
+      const T* b = weights + (S::kernel(i) * S::KERNELS + S::kernel(j)) * shape_.factor_stride(block);
+      for (int64_t strip = 0; strip < strips; strip++) {
+        int64_t left = strip * count / strips, right = (strip + 1) * count / strips, pixels = right - left;
+        const T* a = factor(product) + left * in_.channels;
+        prefetch(right < count ? a + pixels * in_.channels : factor(product + 1), pixels * in_.channels);
+        tile_for<T>(pixels, wide)(a, in_.channels, in_.channels, b, sums + product * stride + left * wide);
       }
     }
-  });
-}
+    tiling.visit(first, count, [&](int64_t i, int64_t n, int64_t y, int64_t x) {
+      for (int64_t o = 0; o < wide; o += LANE) {
+        sink(Patch<S>{n, y * S::MADE, x * S::MADE, block * BLOCK + o, untransform<S>(sums + i * wide + o, stride)});
+      }
+    });
+  }
+
+  Plane<T> in_;
+  Kernels kernels_;
+  Modulation modulation_;
+  Weight shape_;
+  int64_t threads_, most_, stride_, at_a_time_;
+  bool at_once_;
+  T *weights_, *terms_, *edges_;
+  float *energies_, *sums_;
+};
 
 }  // namespace histoxplain
