@@ -30,7 +30,7 @@ STEPS, DETAIL_STEPS = 60, 30
 RATE = 0.1
 """Their size at first, in standard deviations."""
 REFINED, REFINED_RATE = 8, 0.03
-"""Gradient steps, and their size, for both from where an encoder that gives detail begins."""
+"""Gradient steps, and their size, for both from where an encoder that gives detail begins, if that is not enough."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,19 +100,19 @@ def invert(
 ) -> Inversion:
     """Find latents whose images look like the given ones, to the eye and to the classifier.
 
-    With an encoder in the bundle, it says where to begin, and latents and detail are refined together from there.
-    Without one, Adam moves on W+ in whitened coordinates, started from the most similar of the class means and a
-    gallery of samples; after Abdal et al., Image2StyleGAN (2019), with the classifier-consistency term of StylEx (Lang
-    et al., 2021). What W+ cannot say, the place of each nucleus, is then added as an offset of feature maps (see
-    `detail.detailed`). Where the classifier disagrees with the result, the search goes on with a tenfold weight on its
-    opinion.
+    With an encoder in the bundle, it says where to begin; if it gives detail, that is all where the classifier agrees,
+    unless steps are asked for, which refine latents and detail together. Without one, Adam moves on W+ in whitened
+    coordinates, started from the most similar of the class means and a gallery of samples; after Abdal et al.,
+    Image2StyleGAN (2019), with the classifier-consistency term of StylEx (Lang et al., 2021). What W+ cannot say, the
+    place of each nucleus, is then added as an offset of feature maps (see `detail.detailed`). Where the classifier
+    disagrees with the result, the search goes on with a tenfold weight on its opinion.
 
     Args:
         bundle: the generator, the classifier, and the encoder if there is one.
         images: `(N, C, R, R)` in `[-1, 1]`.
         labels: the classes to pull towards, `(N,)`; by default the classifier's opinion.
-        steps: gradient steps; more of them is closer and slower. With an encoder, 0 takes what it says as it is; None
-            is 8 with an encoder that gives detail and 60 without.
+        steps: gradient steps; more of them is closer and slower. With an encoder, 0 takes what it says as it is. None
+            is 60 without an encoder that gives detail, and with one 8 where the classifier disagrees, 0 elsewhere.
         detail_steps: gradient steps for the detail alone; None is 0 with an encoder that gives it and 30 without. 0
             without such an encoder stays within W+.
         lr: step size, in standard deviations of W; None is 0.03 with an encoder that gives detail and 0.1 without.
@@ -130,7 +130,8 @@ def invert(
     E = encoder_of(bundle)
     whole = E is not None and gives_detail(E, G)
     lr = (REFINED_RATE if whole else RATE) if lr is None else lr
-    steps = (REFINED if whole else STEPS) if steps is None else steps
+    mended = steps != 0 or bool(detail_steps)
+    steps = (0 if whole else STEPS) if steps is None else steps
     detail_steps = (0 if whole else DETAIL_STEPS) if detail_steps is None else detail_steps
     check_at_least("steps", steps, 1 if E is None else 0)
     images = images.to(device_of(G))
@@ -139,10 +140,10 @@ def invert(
         total = steps + (detail_steps if detail_site(G) is not None else 0)
         with tqdm(total=total, desc="inverting", unit="step", disable=not progress, leave=False) as bar:
             result = task.run(task.start(), steps, detail_steps, lr, bar)
-            stray = torch.nonzero(~result.agrees).flatten() if total else []
+            stray = torch.nonzero(~result.agrees).flatten() if mended else []
             if len(stray):
                 begin = result.ws[stray], None if result.detail is None else result.detail[stray]
-                again = task.part(stray).run(begin, max(steps // 2, 8), detail_steps, lr / 2, bar)
+                again = task.part(stray).run(begin, max(steps // 2, REFINED), detail_steps, lr / 2, bar)
                 result = result.replaced(stray, again)
     return result
 

@@ -12,7 +12,7 @@ from histoxplain.explain.arrival import Arrival, Terms, arrivals, last_resort
 from histoxplain.explain.diverse import PATIENCE
 from histoxplain.explain.generator_search import GeneratorSearch
 from histoxplain.explain.latent_space import latent_space
-from histoxplain.explain.moves import Descent, Start, anchor_moves, blended_moves, class_moves, layer_variants
+from histoxplain.explain.moves import Descent, Start, anchor_moves, blended_moves, class_moves
 from histoxplain.explain.spaces import WPlus
 
 if TYPE_CHECKING:
@@ -22,20 +22,15 @@ if TYPE_CHECKING:
     from histoxplain.explain.search import Move
     from histoxplain.models import Bundle
 
-FARTHEST = 1.35
-"""How far beyond a sample a path is followed."""
-AROUND = (0.8, 1.0, 1.25, 1.6)
-"""Where a path is looked at again that is known to arrive at 1, once only some of its layers move."""
-
 
 class LatentSearch(GeneratorSearch):
     """The smallest move in W+ whose saved image the classifier gives to the target, without leaving real tissue.
 
     Candidates are straight paths from the image's latent: towards the same noise under the other label (generated
     images), along the difference of class means, towards samples of the target class, and along a blend of these found
-    by gradient descent on the classifier's margin. Paths are bracketed and bisected, the best ones again with only some
-    layers moving, and the one that costs least by `criterion` wins. What already costs more than the best is not
-    followed any further.
+    by gradient descent on the classifier's margin. Paths are bracketed and bisected, and the one that costs least by
+    `criterion` wins. What already costs more than the best is not followed any further. All layers move: with fewer the
+    classifier is convinced by smaller changes, but an independent one less often.
 
     Args:
         bundle: the generator and the classifier.
@@ -46,7 +41,7 @@ class LatentSearch(GeneratorSearch):
 
     method: ClassVar[str] = "latent"
 
-    def __init__(self, bundle: Bundle, *, gradient_steps: int = 12, anchors: int = 4, **options: Any) -> None:
+    def __init__(self, bundle: Bundle, *, gradient_steps: int = 8, anchors: int = 4, **options: Any) -> None:
         super().__init__(bundle, **options)
         check_at_least("gradient_steps", gradient_steps, 0)
         check_at_least("anchors", anchors, 1)
@@ -58,10 +53,7 @@ class LatentSearch(GeneratorSearch):
         several = count > 1
         pools, sure, moves = self.first(starts, count, keep=2 * count if several else 2)
         if self.gradient_steps:
-            blends = self.refined(starts, moves, pools, seed)
-            self.extend(pools, starts, [[move] for move in blends], count, sure)
-        best = [variants(pool[: count + 1]) for pool in pools]
-        self.extend(pools, starts, [m for m, _ in best], count, sure, [g for _, g in best])
+            self.extend(pools, starts, self.refined(starts, moves, pools, seed), count, sure)
         best = self.settled(self.terms(), starts, pools, count, sure)
         sizes = [{"candidates": len(pool)} for pool in pools]
         return [self.answer(*row) for row in zip(starts, best, sure, sizes)]
@@ -108,16 +100,14 @@ class LatentSearch(GeneratorSearch):
         self,
         pools: list[list[Arrival]],
         starts: list[Start],
-        moves: list[list[Move]],
+        moves: list[Move],
         count: int,
         sure: list[float],
-        grids: list[list[tuple[float, ...]]] | None = None,
     ) -> None:
-        """Follow more paths, as far as they are worth it, and sort them into the pools."""
+        """Follow one more path an image, as far as it is worth it, and sort it into the pools."""
         worth = 1.0 if count == 1 else PATIENCE
         limits = [worth * pool[0].cost if pool[0].reached else torch.inf for pool in pools]
-        keep = 1 if count == 1 else 3 * count
-        for pool, more in zip(pools, arrivals(self.terms(), starts, moves, keep, sure, limits, grids)):
+        for pool, more in zip(pools, arrivals(self.terms(), starts, [[move] for move in moves], 1, sure, limits)):
             pool += more
             pool.sort(key=lambda arrival: (not arrival.reached, arrival.cost))
 
@@ -127,13 +117,3 @@ class LatentSearch(GeneratorSearch):
         """A blend of each image's paths that begins at its best arrival."""
         first = [(pool[0].move, pool[0].alpha) for pool in pools]
         return blended_moves(starts, moves, first, self.bundle, Descent(steps=self.gradient_steps), seed)
-
-
-def variants(pool: list[Arrival]) -> tuple[list[Move], list[tuple[float, ...]]]:
-    """The moves of arrivals with only some layers taking part, and where along each to look."""
-    moves, grids = [], []
-    for arrival in pool:
-        some = layer_variants(arrival.move)
-        moves += some
-        grids += [tuple(min(k * arrival.alpha, max(FARTHEST, arrival.alpha)) for k in AROUND)] * len(some)
-    return moves, grids

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from histoxplain.models import Bundle, Generator
 
 GROUPS = ("coarse", "middle", "fine")
-SUBSETS = (("coarse", "middle"), ("middle", "fine"), ("coarse", "fine"), ("coarse",), ("middle",), ("fine",))
 FADE = 0.5
 """How much of an image's detail is gone by the time it arrives: detail of one class over another looks painted on."""
 
@@ -87,25 +86,13 @@ def anchor_moves(start: Start, space: LatentSpace, count: int) -> list[Move]:
     return [Move(start.ws, w - start.ws, f"towards sample {i + 1}", fade[i]) for i, w in enumerate(anchors)]
 
 
-def layer_variants(move: Move) -> list[Move]:
-    """The same move with only some of the layers taking part."""
-    groups = layer_groups(len(move.start))
-    variants = []
-    for names in SUBSETS:
-        mask = torch.isin(groups, torch.tensor([GROUPS.index(name) for name in names]))
-        step = move.step * mask[:, None].to(move.step)
-        if bool((step != 0).any()):
-            variants.append(Move(move.start, step, f"{move.name}, {' and '.join(names)} layers", move.fade))
-    return variants
-
-
 @dataclass(frozen=True)
 class Descent:
     """How the gradient search weighs its aims."""
 
-    steps: int = 12
+    steps: int = 8
     """Gradient steps."""
-    lr: float = 0.08
+    lr: float = 0.12
     """Step size, in shares of a move."""
     margin: float = 4.0
     """By how much the target's logit should lead."""
