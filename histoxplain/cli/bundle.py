@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from histoxplain.models import Checkpoint
 
+ROLES = ("generator", "encoder", "translator", "classifier", "concepts", "oracle")
+"""Of the networks that a bundle may hold, in the order of the card."""
 PICTURES = {
     "samples.png": "Samples, one row a class",
     "translations.png": "For each class a row of images, their translations, and the way back",
@@ -43,6 +45,8 @@ class Command:
     """Independently trained classifier of the same classes, to judge explanations."""
     encoder: Path | None = None
     """Encoder checkpoint that was trained for or beside the generator, RUN/encoder.safetensors."""
+    concepts: Path | None = None
+    """Concept model that was trained for the generator and the classifier, RUN/concepts.safetensors."""
     title: str = ""
     """What the bundle shows, in a few words."""
     data: str = ""
@@ -80,7 +84,7 @@ def make_bundle(command: Command) -> Path:
 
     drawn = bool(command.generator or command.translator)
     check(drawn, "generator", "be given, or a translator", "neither", "train one with `train gan` or `train cyclegan`")
-    wanted = {role: getattr(command, role) for role in ("generator", "encoder", "translator", "classifier", "oracle")}
+    wanted = {role: getattr(command, role) for role in ROLES}
     parts = [read_part(role, check_exists(role, file)) for role, file in wanted.items() if file is not None]
     figures = {path.stem: read_figures(check_exists("figures", path)) for path in command.figures}
     if command.reference is not None:
@@ -117,7 +121,12 @@ def read_part(role: str, file: Path) -> _Part:
     if file.suffix == ".json":
         return _Part(role, file, Checkpoint({}, ADOPTED, described(file)))
 
-    kinds = {"generator": "stylegan2.generator", "encoder": "encoder", "translator": "translator"}
+    kinds = {
+        "generator": "stylegan2.generator",
+        "encoder": "encoder",
+        "translator": "translator",
+        "concepts": "concepts",
+    }
     run = {}
     for name in ("config", "metrics"):
         beside = file.with_name(f"{name}.json")
@@ -218,6 +227,8 @@ def describe(part: _Part) -> list[str]:
     settings = {k: v for k, v in part.checkpoint.config.items() if v is not None}
     if part.checkpoint.kind == "vote":
         settings["members"] = " and ".join(member["architecture"] for member in settings["members"])
+    if part.role == "concepts":
+        settings = {k: v for k, v in settings.items() if not isinstance(v, list)}
     lines = ["Network: " + ", ".join(f"{name} {value}" for name, value in settings.items()) + "."]
     meta = part.checkpoint.meta
     if isinstance(meta.get("start"), dict):

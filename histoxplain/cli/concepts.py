@@ -86,6 +86,7 @@ class Command:
     def images(self, bundle: Bundle, source: Source | None) -> list[Any]:
         """`limit` images of the data, evenly spread, or generated ones."""
         from histoxplain._checks import check_at_least
+        from histoxplain.explain import generated_cases
 
         check_at_least("limit", self.limit, 1)
         if source is None:
@@ -99,14 +100,6 @@ class Command:
         from histoxplain.viz import image_concepts_sheet
 
         return image_concepts_sheet(concepts_of_image(bundle, file, self.target, concepts=self.count, fit=self.fit))
-
-
-def generated_cases(bundle: Bundle, limit: int, seed: int) -> list[Any]:
-    """Samples of the bundle's generator, the classes in turn."""
-    from histoxplain.data import Case
-    from histoxplain.explain.concept_gallery import generated_images
-
-    return [Case(image.cpu(), label, name) for image, label, name in generated_images(bundle, limit, seed)]
 
 
 def parse_names(given: tuple[str, ...]) -> dict[int | str, str]:

@@ -9,7 +9,7 @@ _names = {
     "boundary": ["boundary_directions", "difference_directions"],
     "change": ["change_map", "paint_change"],
     "concept_change": ["ConceptChange", "change_concepts", "concept_film", "concept_maps"],
-    "concept_gallery": ["ConceptExample", "ConceptShown", "concept_gallery", "concepts_of_image"],
+    "concept_gallery": ["ConceptExample", "ConceptShown", "concept_gallery", "concepts_of_image", "generated_cases"],
     "concept_naming": ["name_concepts"],
     "concept_search": ["ConceptSearch"],
     "concepts": ["ConceptReading", "RankedConcept", "read_concepts"],

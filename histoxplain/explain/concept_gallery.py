@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from histoxplain._checks import check, check_at_least
+from histoxplain.data import Case
 from histoxplain.explain.concept_change import FACTORS, concept_film, concept_maps
 from histoxplain.explain.concepts import ConceptReading, RankedConcept, concept_model, concept_number, read_concepts
 from histoxplain.explain.explainer import class_index
 from histoxplain.explain.images import image_of, quantised
 from histoxplain.explain.latent_space import draw, one_hot, sample_z
+from histoxplain.models.bundle import check_part
 
 if TYPE_CHECKING:
     from histoxplain.data import Source
@@ -87,13 +89,13 @@ def concept_gallery(
     check_at_least("each", each, 1)
     reading = read_concepts(bundle, images, fit=fit) if reading is None else reading
     model, shown = concept_model(bundle), []
-    mine = range(len(reading))
+    mine = set(range(len(reading)))
     if target is not None:
         number = class_index(target, reading.class_names)
-        mine = (reading.probabilities.argmax(1) == number).nonzero()[:, 0].tolist() or mine
+        mine = set((reading.probabilities.argmax(1) == number).nonzero()[:, 0].tolist()) or mine
     for one in chosen(reading.ranked(target), concepts, model):
         label = int(reading.weights[:, one.number].argmax()) if target is None else number
-        best = [i for i in reading.activations[:, one.number].argsort(descending=True).tolist() if i in set(mine)]
+        best = [i for i in reading.activations[:, one.number].argsort(descending=True).tolist() if i in mine]
         rows = of_different_groups(best, reading.groups, each)
         examples = [_example(bundle, images[i], reading, i, one.number, factors, label, fit) for i in rows]
         weight = float(reading.weights[label, one.number])
@@ -134,19 +136,23 @@ def concepts_of_image(
 
 
 @torch.no_grad()
-def generated_images(bundle: Bundle, count: int, seed: int = 0) -> list[tuple[Tensor, int, str]]:
+def generated_cases(bundle: Bundle, count: int, seed: int = 0) -> list[Case]:
     """Samples of a bundle's generator, the classes in turn, with the label that each was drawn for, and a name.
 
     Args:
         bundle: with a generator.
         count: how many.
         seed: same seed, same machine: same images.
+
+    Raises:
+        InputError: if the bundle has no generator.
     """
+    check_part(bundle, "generator", "samples")
     check_at_least("count", count, 1)
     G, names = bundle.generator, bundle.class_names
     labels = torch.arange(count) % len(names)
-    x = quantised(draw(G, G.mapping(sample_z(G, count, seed), one_hot(labels, G))))
-    return [(image, k, f"{names[k]} {i // len(names) + 1}") for i, (image, k) in enumerate(zip(x, labels.tolist()))]
+    x = quantised(draw(G, G.mapping(sample_z(G, count, seed), one_hot(labels, G)))).cpu()
+    return [Case(x[i], k, f"{names[k]} {i // len(names) + 1}") for i, k in enumerate(labels.tolist())]
 
 
 def chosen(ranked: Sequence[RankedConcept], concepts: int | Sequence[int | str], model: object) -> list[RankedConcept]:

@@ -7,12 +7,17 @@ from histoxplain.cli import main
 from histoxplain.models import (
     Classifier,
     ClassifierConfig,
+    ConceptModel,
     Generator,
     GeneratorConfig,
     load_bundle,
+    load_classifier,
+    load_generator,
     save_classifier,
+    save_concepts,
     save_generator,
 )
+from histoxplain.models.viscoin.model import config_for
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +32,16 @@ def made(tmp_path_factory):
         torch.manual_seed(seed)
         settings = {"class_names": ("healthy", "ill"), "architecture": "squeezenet1_1", "resolution": 32}
         save_classifier(folder / f"{name}/classifier.safetensors", Classifier(ClassifierConfig(**settings)))
+    C = load_classifier(folder / "classifier/classifier.safetensors")
+    G = load_generator(folder / "run/generator.safetensors", "cpu")
+    concepts = ConceptModel(C, G, config_for(C, G, concepts=3, width=4))
+    concepts.rename({1: "lumen"})
+    save_concepts(folder / "run/concepts.safetensors", concepts)
     (folder / "quality.json").write_text(json.dumps({"samples": 4, "classifier_agreement": {"all": 0.51234}}))
     command = ["bundle", folder / "toy", "--generator", folder / "run/generator.safetensors"]
     command += ["--classifier", folder / "classifier/classifier.safetensors"]
     command += ["--oracle", folder / "oracle/classifier.safetensors", "--title", "Toy tissue", "--licence", "CC0"]
-    command += ["--figures", folder / "quality.json"]
+    command += ["--figures", folder / "quality.json", "--concepts", folder / "run/concepts.safetensors"]
     assert main([str(word) for word in command]) == 0
     return folder
 
@@ -41,6 +51,7 @@ def test_the_bundle_loads_and_half_precision_does_no_harm(made):
     assert bundle.name == "toy"
     assert bundle.oracle is not None
     assert bundle.info["licence"] == "CC0"
+    assert bundle.concepts.names == ("concept 1", "lumen", "concept 3")
     torch.manual_seed(0)
     config = GeneratorConfig(resolution=16, z_dim=8, w_dim=8, c_dim=2, channel_base=128, channel_max=8)
     whole = Generator(config)
@@ -56,6 +67,7 @@ def test_the_card_tells_figures_and_terms_but_no_paths(made):
     assert "12,345" in card
     assert "| classifier agreement, all | 0.5123 |" in card
     assert "secret" not in card
+    assert "## Concepts" in card
     assert (made / "toy/samples.png").stat().st_size > 100
 
 

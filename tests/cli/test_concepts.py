@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from histoxplain.cli import main
-from histoxplain.cli.concepts import generated_cases
+from histoxplain.explain import generated_cases
 from tests.explain.known_concepts import KnownConcepts
 
 
@@ -28,7 +28,8 @@ def test_writes_sheets_and_the_ranking(known, folder, png, tmp_path, capsys):
     arguments = [str(folder), "--bundle", "paint", "--out", str(out), "--count", "2", "--each", "2"]
     assert main(["concepts", *arguments, "--image", str(image)]) == 0
     assert sorted(path.name for path in out.iterdir()) == ["concepts.json", "concepts.png", "mine.png"]
-    assert Image.open(out / "concepts.png").width > Image.open(out / "mine.png").width > 300
+    with Image.open(out / "concepts.png") as everybody, Image.open(out / "mine.png") as mine:
+        assert everybody.width > mine.width > 300
     ranked = json.loads((out / "concepts.json").read_text())
     assert ranked["images"] == 5
     red = ranked["ranked"]["red"][0]
