@@ -14,7 +14,7 @@ from torch import Tensor
 from histoxplain._checks import check, check_one_of
 from histoxplain._device import resolve_device, resolve_precision
 from histoxplain._malloc import keep_freed_memory
-from histoxplain.data import open_source
+from histoxplain.data import fingerprint, open_source
 from histoxplain.models.classifier import Classifier, load_classifier
 from histoxplain.models.inpainting import Inpainter, InpainterConfig, ProjectionDiscriminator, save_inpainter
 from histoxplain.train.class_turns import ClassTurns
@@ -81,7 +81,7 @@ def train_inpainting(
     check_finds_both(judge.to(resolve_device(config.device)), splits["train"], normal)
     settings = {"data": str(data), "classifier": str(classifier), **asdict(config)}
     state = open_run(out, settings, resume, CHANGEABLE, asdict(InpaintingConfig()))
-    training = InpaintingTraining(splits, judge, config)
+    training = InpaintingTraining(splits, judge, config, {"data": fingerprint(source)})
     if state is not None:
         training.load_state_dict(state)
     InpaintingRun(out, training, quiet).train()
@@ -133,13 +133,20 @@ class InpaintingTraining(CycleGANTraining):
         splits: "train" and "validation".
         classifier: frozen; its classes are those of the labels.
         config: the settings.
+        origin: what the inpainter's checkpoint says of the data.
     """
 
     title = "train inpainting"
     config: InpaintingConfig
 
-    def __init__(self, splits: dict[str, LabelledPixels], classifier: Classifier, config: InpaintingConfig) -> None:
-        self.config, self.splits = config, splits
+    def __init__(
+        self,
+        splits: dict[str, LabelledPixels],
+        classifier: Classifier,
+        config: InpaintingConfig,
+        origin: dict[str, Any] | None = None,
+    ) -> None:
+        self.config, self.splits, self.origin = config, splits, origin or {}
         self.device = resolve_device(config.device)
         self.precision = resolve_precision(config.precision, self.device)
         self.class_names = tuple(classifier.class_names)
@@ -266,5 +273,5 @@ class InpaintingTraining(CycleGANTraining):
     def save(self, out: Path, log_lines: int) -> None:
         """Write the averaged inpainter and the state for a resume."""
         meta = {"images_seen": self.images_seen, "classifier": self.classifier.config.architecture}
-        save_inpainter(out / NETWORK, self.ema, meta)
+        save_inpainter(out / NETWORK, self.ema, self.origin | meta)
         save_snapshot(out / STATE, {**self.state_dict(), "log_lines": log_lines})
