@@ -1,14 +1,17 @@
 """Make square images, split by patient, of a folder with one sub-folder per class, or of data in another format.
 
 Images are cropped to their central square and resized with Lanczos. A published split is kept, unless --fractions or
-groups ask for a new one. Every file that is left out is named, with the reason, in DST.report.json.
+groups ask for a new one. Every file that is left out is named, with the reason, in DST.report.json. Of volumes
+(CT and MR as NIfTI, or a DICOM series) `histoxplain prepare volumes --help` says more.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
@@ -116,6 +119,18 @@ class Command:
             workers=self.workers,
             masks=self.masks,
         )
+
+
+def parse(arguments: Sequence[str], prog: str) -> Any:
+    """The options of this verb or, where the first path is a volume, of `prepare volumes`."""
+    import tyro
+
+    from histoxplain.cli import prepare_volumes
+    from histoxplain.data.volumes import is_volume
+
+    volumes = bool(arguments) and is_volume(arguments[0])
+    module, prog = (prepare_volumes, f"{prog} volumes") if volumes else (sys.modules[__name__], prog)
+    return tyro.cli(module.Command, args=list(arguments), prog=prog, description=module.__doc__)
 
 
 def describe(report: Report) -> str:

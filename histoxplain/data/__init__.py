@@ -21,4 +21,4 @@ _names = {
     "transforms": ["UnreadableImageError", "read_image", "square", "to_uint8", "to_unit"],
     "zip": ["ImageZip"],
 }
-__getattr__, __dir__, __all__ = attach(__name__, _names, ["synthetic"])
+__getattr__, __dir__, __all__ = attach(__name__, _names, ["synthetic", "volumes"])

@@ -76,9 +76,9 @@ def read_dicom(file: Path | BinaryIO, window: Window = None) -> Image.Image:
         DicomError: if the file is no DICOM, holds no image or several frames, has no such window, is damaged, or is
             compressed in a way that no installed decoder reads.
     """
-    dataset = _open(file)
+    dataset = open_dicom(file)
     _check_one_image(dataset)
-    pixels = _decode(dataset)
+    pixels = decode(dataset)
     picture, how = (_colours(pixels, dataset), "colours") if pixels.ndim == 3 else _greys(pixels, dataset, window)
     picture.info = {WINDOW: how}
     spacing = pixel_spacing(dataset)
@@ -87,7 +87,13 @@ def read_dicom(file: Path | BinaryIO, window: Window = None) -> Image.Image:
     return picture
 
 
-def _open(file: Path | BinaryIO) -> Dataset:
+def open_dicom(file: Path | BinaryIO) -> Dataset:
+    """What a DICOM file says.
+
+    Raises:
+        ImportError: if pydicom is not installed.
+        DicomError: if it is no DICOM.
+    """
     require("pydicom", extra="dicom")
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
@@ -108,8 +114,12 @@ def _check_one_image(dataset: Dataset) -> None:
         raise DicomError(f"holds {frames} frames, save the one to look at as a file of its own")
 
 
-def _decode(dataset: Dataset) -> np.ndarray:
-    """Stored values `(H, W)` or colours `(H, W, 3)`."""
+def decode(dataset: Dataset) -> np.ndarray:
+    """Stored values `(H, W)` or colours `(H, W, 3)`.
+
+    Raises:
+        DicomError: if the pixels are damaged, or compressed in a way that no installed decoder reads.
+    """
     from pydicom.pixels import pixel_array
 
     syntax = dataset.file_meta.get("TransferSyntaxUID")

@@ -86,7 +86,7 @@ def remarks(rows: Sequence[Row], class_names: Sequence[str], kept: Sequence[str]
     for name, splits in tabulate(rows, kept).items():
         notes += [f"class {name!r} has no image in {split}" for split, count in splits.items() if not count]
     if torn := torn_groups(rows):
-        notes.append(f"{torn} groups stand in more than one part of the published split; give fractions for a new one")
+        notes.append(f"{torn} groups stand in more than one part of the given split")
     if all(row.group is None for row in rows):
         notes.append("no groups were given: images of one patient may be in train and in test")
     return notes
