@@ -55,6 +55,8 @@ class Command:
     """Crop, resize and convert images of another size or kind instead of refusing them."""
     window: str | None = None
     """Of DICOM: the number of the file's window, from 1, or CENTRE/WIDTH (--window=-600/1500); by default the first."""
+    frame: int | None = None
+    """Of DICOM of several frames: the number of the frame, from 1."""
     dicom: bool = False
     """Also write each counterfactual as DICOM secondary capture, which says in pixels and tags that it is synthetic."""
     film: int = 7
@@ -84,7 +86,7 @@ class Command:
         check(not self.out.is_file(), "out", "be a folder", f"the file {self.out}", "choose another name")
         bundle = load_bundle(self.bundle)
         explainer = make_explainer(self.method, bundle, **self.options())
-        jobs = [*real_jobs(explainer, files, self.target, window), *generated_jobs(explainer, self)]
+        jobs = [*real_jobs(explainer, files, self.target, window, self.frame), *generated_jobs(explainer, self)]
         done = run(explainer, jobs, self)
         if rank() > 0:
             return
@@ -191,7 +193,9 @@ def names_of(files: Sequence[Path]) -> list[str]:
     return names
 
 
-def real_jobs(explainer: Any, files: Sequence[Path], target: str | None, window: Window = None) -> list[Job]:
+def real_jobs(
+    explainer: Any, files: Sequence[Path], target: str | None, window: Window = None, frame: int | None = None
+) -> list[Job]:
     """Read and classify every image before anything is written, so that a wrong one stops the run early.
 
     DICOM files that name no window are told on stderr.
@@ -202,16 +206,19 @@ def real_jobs(explainer: Any, files: Sequence[Path], target: str | None, window:
 
     if not files:
         return []
-    x = torch.stack([image_of(file, explainer.bundle, fit=explainer.fit, window=window) for file in files])
+    options = {"fit": explainer.fit, "window": window, "frame": frame}
+    x = torch.stack([image_of(file, explainer.bundle, **options) for file in files])
     with evaluating(explainer.bundle.classifier):
         before = explainer.probabilities(x)
     targets = explainer.targets(before, target, [str(file) for file in files]).tolist()
-    spacings = [about_scan(file, x.shape[-1], window) for file in files]
+    spacings = [about_scan(file, x.shape[-1], window, frame) for file in files]
     rows = zip(names_of(files), targets, x, spacings)
     return [Job(name, t, image, pixel_spacing=spacing) for name, t, image, spacing in rows]
 
 
-def about_scan(file: Path, resolution: int, window: Window) -> tuple[float, float] | None:
+def about_scan(
+    file: Path, resolution: int, window: Window = None, frame: int | None = None
+) -> tuple[float, float] | None:
     """Pixel spacing of a DICOM file once it is a square of `resolution`; says on stderr if it names no window."""
     import sys
 
@@ -221,7 +228,7 @@ def about_scan(file: Path, resolution: int, window: Window) -> tuple[float, floa
 
     if not holds_dicom(file):
         return None
-    picture = open_picture(file, window=window)
+    picture = open_picture(file, window=window, frame=frame)
     if picture.info[WINDOW] == NO_WINDOW:
         print(f"histoxplain: {file}: window: {NO_WINDOW}; --window CENTRE/WIDTH sets one", file=sys.stderr)
     factor = min(picture.size) / resolution

@@ -12,12 +12,15 @@ import numpy as np
 from PIL import Image
 
 from histoxplain._optional import require
-from histoxplain.data.window import Window, choose_window, first, shares
+from histoxplain.data.frames import bring_forward, choose_frame
+from histoxplain.data.window import Window, choose_window, shares
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 SUFFIXES = frozenset({".dcm", ".dicom"})
+PREAMBLE = 132
+"""Bytes that tell a DICOM file."""
 SPACING = "pixel_spacing"
 """Where a picture's `info` keeps the distance of rows and of columns, in mm."""
 WINDOW = "window"
@@ -44,18 +47,35 @@ def is_dicom(name: str | PurePath) -> bool:
     return PurePath(name).suffix.lower() in SUFFIXES
 
 
+def may_be_dicom(name: str | PurePath) -> bool:
+    """Whether a file is named as scanners name DICOM: without an ending, or with one that is a number, as UIDs have it.
+
+    Example:
+        >>> [may_be_dicom(name) for name in ("IM0001", "1.2.840.113619", "a.IMA", "a.txt", "DICOMDIR")]
+        [True, True, True, False, False]
+    """
+    path = PurePath(name)
+    ending = path.suffix.lower().removeprefix(".")
+    return (ending in ("", "ima") or ending.isdigit()) and path.name.upper() != "DICOMDIR"
+
+
+def begins_as_dicom(start: bytes) -> bool:
+    """Whether the first `PREAMBLE` bytes of a file are those of DICOM: 128 of anything, then "DICM"."""
+    return start[128:PREAMBLE] == b"DICM"
+
+
 def holds_dicom(file: Path | BinaryIO) -> bool:
-    """Whether a file begins as DICOM does: 128 bytes of anything, then "DICM"; an open file is left at its start."""
+    """Whether a file begins as DICOM does; an open file is left at its start."""
     if isinstance(file, Path):
         with file.open("rb") as opened:
             return holds_dicom(opened)
     file.seek(0)
-    start = file.read(132)
+    start = file.read(PREAMBLE)
     file.seek(0)
-    return start[128:] == b"DICM"
+    return begins_as_dicom(start)
 
 
-def read_dicom(file: Path | BinaryIO, window: Window = None) -> Image.Image:
+def read_dicom(file: Path | BinaryIO, window: Window = None, frame: int | None = None) -> Image.Image:
     """The image of a DICOM file as "L" or "RGB" picture.
 
     Stored values lose unused high bits and are rescaled by slope and intercept or the modality's table, then windowed
@@ -66,6 +86,7 @@ def read_dicom(file: Path | BinaryIO, window: Window = None) -> Image.Image:
     Args:
         file: the file.
         window: number of the file's window, from 1; or centre and width in rescaled values.
+        frame: number of the frame, from 1, in a file of several.
 
     Returns:
         The picture. Its `info` has "pixel_spacing" (mm between rows, between columns) where the file says it, and
@@ -73,12 +94,15 @@ def read_dicom(file: Path | BinaryIO, window: Window = None) -> Image.Image:
 
     Raises:
         ImportError: if pydicom is not installed.
-        DicomError: if the file is no DICOM, holds no image or several frames, has no such window, is damaged, or is
-            compressed in a way that no installed decoder reads.
+        DicomError: if the file is no DICOM, holds no image, is damaged, or is compressed in a way that no installed
+            decoder reads.
+        ValueError: if it has no such window or frame, or several frames and none is named.
     """
     dataset = open_dicom(file)
-    _check_one_image(dataset)
-    pixels = decode(dataset)
+    _check_image(dataset)
+    place = choose_frame(dataset, frame)
+    bring_forward(dataset, place)
+    pixels = decode(dataset, place)
     picture, how = (_colours(pixels, dataset), "colours") if pixels.ndim == 3 else _greys(pixels, dataset, window)
     picture.info = {WINDOW: how}
     spacing = pixel_spacing(dataset)
@@ -104,18 +128,15 @@ def open_dicom(file: Path | BinaryIO) -> Dataset:
         raise DicomError("not a DICOM file") from error
 
 
-def _check_one_image(dataset: Dataset) -> None:
+def _check_image(dataset: Dataset) -> None:
     kept = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
     if "Rows" not in dataset or not any(name in dataset for name in kept):
         what = dataset.get("SOPClassUID")
         raise DicomError(f"holds no image, but {getattr(what, 'name', None) or 'something of unknown kind'}")
-    frames = int(first(dataset.get("NumberOfFrames")) or 1)
-    if frames > 1:
-        raise DicomError(f"holds {frames} frames, save the one to look at as a file of its own")
 
 
-def decode(dataset: Dataset) -> np.ndarray:
-    """Stored values `(H, W)` or colours `(H, W, 3)`.
+def decode(dataset: Dataset, place: int = 0) -> np.ndarray:
+    """Stored values `(H, W)` or colours `(H, W, 3)` of a frame, counted from 0.
 
     Raises:
         DicomError: if the pixels are damaged, or compressed in a way that no installed decoder reads.
@@ -129,7 +150,7 @@ def decode(dataset: Dataset) -> np.ndarray:
         package = next((name for start, name in _DECODERS.items() if syntax.name.startswith(start)), "pylibjpeg")
         raise DicomError(f"compressed as {syntax.name}, which no installed decoder reads: pip install {package}")
     try:
-        pixels = pixel_array(dataset)
+        pixels = pixel_array(dataset, index=place)
     except Exception as error:  # decoders raise anything on damaged pixels
         reason = str(error).partition("\n")[0].rstrip(".:") or type(error).__name__
         raise DicomError(f"damaged pixels, or stored as no installed decoder reads them ({reason})") from error

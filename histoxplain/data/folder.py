@@ -8,7 +8,7 @@ from pathlib import Path
 
 from histoxplain._checks import InputError, check_exists
 from histoxplain.data.case import Case
-from histoxplain.data.dicom import SPACING, WINDOW
+from histoxplain.data.dicom import SPACING, WINDOW, holds_dicom, may_be_dicom
 from histoxplain.data.patients import chest_patients
 from histoxplain.data.source import Row, Source, rows_of_split
 from histoxplain.data.transforms import from_picture, open_picture, to_channels, to_unit
@@ -81,10 +81,20 @@ def known_suffixes() -> str:
 
 
 def find_images(path: Path) -> tuple[Path, list[Path]]:
-    """The root and the image files below it, in alphabetical order; hidden files are left out."""
+    """The root and the image files below it, in alphabetical order; hidden files are left out.
+
+    Images are told by their endings, and DICOM without one by its first bytes.
+    """
     if path.is_file():
         return path.parent, [path]
-    return path, [file for file in walk(path) if file.suffix.lower() in SUFFIXES and not is_hidden(file, path)]
+    return path, [file for file in walk(path) if not is_hidden(file, path) and is_image_file(file)]
+
+
+def is_image_file(file: Path) -> bool:
+    """Whether a file promises an image by its ending, or is DICOM without one."""
+    if file.suffix.lower() in SUFFIXES:
+        return True
+    return may_be_dicom(file) and file.is_file() and holds_dicom(file)
 
 
 def walk(root: Path) -> list[Path]:

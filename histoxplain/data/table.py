@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
 
 from histoxplain.data.boxes import Box
-from histoxplain.data.folder import SUFFIXES
 from histoxplain.data.source import Row
-from histoxplain.data.tree import Tree, visible
+from histoxplain.data.tree import Tree
 
 
 @dataclass(frozen=True)
@@ -31,12 +29,7 @@ class Table:
 
 def images(tree: Tree, root: str) -> list[str]:
     """Visible image files below `root`."""
-    return [name for name in tree.names if name.startswith(root) and visible(name) and is_image(name)]
-
-
-def is_image(name: str) -> bool:
-    """Whether a file name promises an image."""
-    return PurePosixPath(name).suffix.lower() in SUFFIXES
+    return [name for name in tree.names if name.startswith(root) and name in tree.images]
 
 
 def tabulate(

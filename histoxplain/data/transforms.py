@@ -54,22 +54,29 @@ class UnreadableImageError(InputError):
         return type(self), (self.path, self.reason)
 
 
-def open_picture(path: str | Path, white: int = WHITE_16_BIT, window: Window = None) -> Image.Image:
+def open_picture(
+    path: str | Path, white: int = WHITE_16_BIT, window: Window = None, frame: int | None = None
+) -> Image.Image:
     """Open an image file as upright 8-bit grey ("L") or colour ("RGB"), whatever its mode.
 
     EXIF rotation is applied, transparency is laid over white, palettes and CMYK become RGB, 16-bit grey is scaled so
-    that `white` becomes 255. Of several frames the first counts. Of DICOM, `window` says what becomes black and white,
-    and the picture's `info` has "pixel_spacing" and "window"; see `histoxplain.data.dicom.read_dicom`.
+    that `white` becomes 255. Of several frames the first counts; of DICOM, `frame` must name one, from 1. Of DICOM,
+    `window` says what becomes black and white, and the picture's `info` has "pixel_spacing" and "window"; see
+    `histoxplain.data.dicom.read_dicom`.
 
     Raises:
         UnreadableImageError: if the file is no image, is cut off, has a side below `SMALLEST_SIDE`, or holds
             floating-point pixels, which have no known white.
     """
-    return decode_picture(check_exists("image", path), path, white, window)
+    return decode_picture(check_exists("image", path), path, white, window, frame)
 
 
 def decode_picture(
-    file: Path | BinaryIO, name: str | Path, white: int = WHITE_16_BIT, window: Window = None
+    file: Path | BinaryIO,
+    name: str | Path,
+    white: int = WHITE_16_BIT,
+    window: Window = None,
+    frame: int | None = None,
 ) -> Image.Image:
     """What `open_picture` does, for an open file as well; `name` is what to call it.
 
@@ -81,21 +88,21 @@ def decode_picture(
     """
     try:
         if is_dicom(name):
-            return large_enough(read_dicom(file, window), name)
+            return large_enough(read_dicom(file, window, frame), name)
         with Image.open(file) as picture:
             return to_8_bit(ImageOps.exif_transpose(large_enough(picture, name)), white)
     except (UnreadableImageError, ImportError):
         raise
     except Exception as error:  # decoders raise anything on damaged files: OSError, SyntaxError, struct.error, ...
         if isinstance(error, UnidentifiedImageError) and not is_dicom(name) and holds_dicom(file):
-            return decode_unnamed_dicom(file, name, window)
+            return decode_unnamed_dicom(file, name, window, frame)
         raise UnreadableImageError(name, complaint(error, file)) from error
 
 
-def decode_unnamed_dicom(file: Path | BinaryIO, name: str | Path, window: Window) -> Image.Image:
+def decode_unnamed_dicom(file: Path | BinaryIO, name: str | Path, window: Window, frame: int | None) -> Image.Image:
     """What `decode_picture` does for DICOM whose name does not say so, as scanners export it."""
     try:
-        return large_enough(read_dicom(file, window), name)
+        return large_enough(read_dicom(file, window, frame), name)
     except ValueError as error:
         raise UnreadableImageError(name, complaint(error, file)) from error
 
@@ -190,7 +197,13 @@ def to_picture(u8: Tensor) -> Image.Image:
     return Image.fromarray(u8[0].numpy() if u8.shape[0] == 1 else u8.permute(1, 2, 0).numpy())
 
 
-def read_image(path: str | Path, channels: int = 3, white: int = WHITE_16_BIT, window: Window = None) -> Tensor:
+def read_image(
+    path: str | Path,
+    channels: int = 3,
+    white: int = WHITE_16_BIT,
+    window: Window = None,
+    frame: int | None = None,
+) -> Tensor:
     """Read an image file at its own size; see `open_picture` for what is done with odd modes.
 
     Args:
@@ -198,6 +211,7 @@ def read_image(path: str | Path, channels: int = 3, white: int = WHITE_16_BIT, w
         channels: 1 for grey, 3 for RGB.
         white: the value of white in 16-bit files.
         window: of DICOM; the number of the file's window, from 1, or centre and width.
+        frame: of DICOM of several frames; the number of one, from 1.
 
     Returns:
         uint8, shape (channels, H, W).
@@ -205,7 +219,7 @@ def read_image(path: str | Path, channels: int = 3, white: int = WHITE_16_BIT, w
     Raises:
         InputError: if the file cannot be read as an image.
     """
-    return from_picture(to_channels(open_picture(path, white, window), channels))
+    return from_picture(to_channels(open_picture(path, white, window, frame), channels))
 
 
 def square(u8: Tensor, resolution: int) -> Tensor:

@@ -7,18 +7,22 @@ import zlib
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from zipfile import BadZipFile, ZipFile
 
 from PIL import Image
 
 from histoxplain._checks import InputError
-from histoxplain.data.folder import class_folders, walk
+from histoxplain.data.dicom import PREAMBLE, begins_as_dicom, may_be_dicom
+from histoxplain.data.folder import SUFFIXES, class_folders, walk
 from histoxplain.data.transforms import WHITE_16_BIT, UnreadableImageError, decode_picture
 from histoxplain.data.window import Window
 
 LARGEST = 1 << 30
 """Files that unpack to more bytes than this are no images."""
+UNREADABLE = (BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
+"""What reading a damaged or encrypted member raises."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class Tree:
 
     names: tuple[str, ...]
     read: Callable[[str], bytes]
+    begin: Callable[[str], bytes]
+    """The first `PREAMBLE` bytes of a file; none if it cannot be read."""
     folders: tuple[str, ...] = ()
     """Folders, with a slash at their ends, as far as they are known: they may be empty."""
 
@@ -34,18 +40,30 @@ class Tree:
     def of_folder(cls, root: Path) -> Tree:
         """All files below a folder."""
         names = tuple(sorted(file.relative_to(root).as_posix() for file in walk(root)))
-        return cls(names, lambda name: (root / name).read_bytes(), tuple(f"{name}/" for name in class_folders(root)))
+        folders = tuple(f"{name}/" for name in class_folders(root))
+        return cls(names, lambda name: (root / name).read_bytes(), lambda name: begin_file(root / name), folders)
 
     @classmethod
     def of_zip(cls, archive: Callable[[], ZipFile]) -> Tree:
         """All files of an archive; `archive` gives it open, in the process that asks."""
         names = sorted(archive().namelist())
         files, folders = (tuple(name for name in names if name.endswith("/") is folder) for folder in (False, True))
-        return cls(files, lambda name: read_member(archive(), name), folders)
+        return cls(
+            files, lambda name: read_member(archive(), name), lambda name: begin_member(archive(), name), folders
+        )
 
     def __contains__(self, name: str) -> bool:
         place = bisect_left(self.names, name)
         return self.names[place : place + 1] == (name,)
+
+    @cached_property
+    def images(self) -> frozenset[str]:
+        """Visible files that promise an image by their endings, and DICOM without one."""
+        return frozenset(name for name in self.names if visible(name) and self._promises(name))
+
+    def _promises(self, name: str) -> bool:
+        ending = PurePosixPath(name).suffix.lower()
+        return ending in SUFFIXES or (may_be_dicom(name) and begins_as_dicom(self.begin(name)))
 
     def picture(self, name: str, white: int = WHITE_16_BIT, window: Window = None) -> Image.Image:
         """An image file as "L" or "RGB" picture; see `open_picture`.
@@ -79,6 +97,24 @@ def open_zip(path: Path) -> ZipFile:
         raise InputError(f"`data` must be a readable zip file, got {path} ({error}); copy it again.") from error
 
 
+def begin_file(path: Path) -> bytes:
+    """The first bytes of a file; none if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(PREAMBLE)
+    except OSError:
+        return b""
+
+
+def begin_member(archive: ZipFile, name: str) -> bytes:
+    """The first bytes of one file of an archive; none if it cannot be read."""
+    try:
+        with archive.open(name) as file:
+            return file.read(PREAMBLE)
+    except UNREADABLE:
+        return b""
+
+
 def read_member(archive: ZipFile, name: str) -> bytes:
     """The bytes of one file of an archive.
 
@@ -89,7 +125,7 @@ def read_member(archive: ZipFile, name: str) -> bytes:
         raise UnreadableImageError(name, "too large for an image")
     try:
         return archive.read(name)
-    except (BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+    except UNREADABLE as error:
         raise UnreadableImageError(name, f"damaged in the archive: {error}") from error
 
 

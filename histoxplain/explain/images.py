@@ -37,8 +37,8 @@ def _check_mode(mode: str, name: str, channels: int, fit: bool) -> None:
     check(fit or mode == wanted, "image", rule, f"mode {mode} in {name}", f"save it as {wanted}, {_FIT}")
 
 
-def _from_path(path: str | Path, channels: int, fit: bool, window: Window) -> Tensor:
-    picture = open_picture(path, window=window)
+def _from_path(path: str | Path, channels: int, fit: bool, window: Window, frame: int | None) -> Tensor:
+    picture = open_picture(path, window=window, frame=frame)
     if WINDOW in picture.info:
         mode = picture.mode  # DICOM has no other
     else:
@@ -67,6 +67,7 @@ def image_of(
     fit: bool = False,
     name: str = "the image",
     window: Window = None,
+    frame: int | None = None,
 ) -> Tensor:
     """One image as the bundle's networks expect it.
 
@@ -79,6 +80,7 @@ def image_of(
         fit: crop, resize and convert whatever comes.
         name: what to call the image in messages.
         window: of a DICOM file; the number of its window, from 1, or centre and width.
+        frame: of a DICOM file of several frames; the number of one, from 1.
 
     Returns:
         The image, `(C, R, R)` in `[-1, 1]`, every value one that 8 bits can hold.
@@ -86,7 +88,8 @@ def image_of(
     Raises:
         InputError: if the size, mode or kind is not the expected one.
     """
-    return image_for(image, channels_of(bundle), bundle.resolution, fit=fit, name=name, window=window)
+    options = {"fit": fit, "name": name, "window": window, "frame": frame}
+    return image_for(image, channels_of(bundle), bundle.resolution, **options)
 
 
 def channels_of(bundle: Bundle) -> int:
@@ -102,10 +105,11 @@ def image_for(
     fit: bool = False,
     name: str = "the image",
     window: Window = None,
+    frame: int | None = None,
 ) -> Tensor:
     """One image as networks of `channels` channels and `resolution` pixels expect it; see `image_of`."""
     if isinstance(image, str | Path):
-        u8, name = _from_path(image, channels, fit, window), str(image)
+        u8, name = _from_path(image, channels, fit, window, frame), str(image)
     elif isinstance(image, Image.Image):
         u8 = _from_pil(image, name, channels, fit)
     else:

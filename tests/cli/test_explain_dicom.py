@@ -71,3 +71,13 @@ def test_scans_that_cannot_be_shown(tmp_path, refused):
     line = refused("explain", path, "--bundle", "paint", "--window", "wide", "--out", tmp_path / "out")
     assert "CENTRE/WIDTH" in line
     assert not (tmp_path / "out").exists()
+
+
+def test_a_frame_of_a_film(tmp_path):
+    """Of a bright and a darker frame the second is explained; the folder's scan has no ending."""
+    colours = [np.zeros((32, 32, 3), dtype=np.uint8) + np.array([red, 128, 128], dtype=np.uint8) for red in (230, 30)]
+    (tmp_path / "scans").mkdir()
+    scan(tmp_path / "scans/IM0001", 230, NumberOfFrames=2, PixelData=b"".join(c.tobytes() for c in colours))
+    assert explain(tmp_path / "scans", "--target", "red", "--frame", 2, "--out", tmp_path / "out") == 0
+    record = Explanation.load(tmp_path / "out/IM0001")
+    assert torch.equal(to_uint8(record.original), torch.from_numpy(colours[1][::2, ::2].copy()).permute(2, 0, 1))

@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 
 from histoxplain import InputError
 from histoxplain.data import open_source, prepare, read_image
-from histoxplain.data.transforms import UnreadableImageError
+from histoxplain.data.transforms import UnreadableImageError, open_picture
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 pytest.importorskip("pydicom.data")
@@ -275,3 +276,74 @@ def test_names_of_patients_stay_where_they_are(tmp_path):
     assert len(written) > 5
     for path in written:
         assert not [secret for secret in secrets if secret.encode() in path.read_bytes()]
+
+
+def test_a_frame_of_several(tmp_path):
+    """Of a dose in 15 frames, each is windowed as a file of its own would be."""
+    path = sample("rtdose.dcm")
+    stack = pydicom.pixels.pixel_array(path)
+    for number in (1, 7, 15):
+        one = write(tmp_path / f"{number}.dcm", stack[number - 1])
+        assert np.array_equal(grey(path, frame=number), grey(one))
+    assert len({grey(path, frame=number).tobytes() for number in (1, 7, 15)}) == 3
+    with pytest.raises(UnreadableImageError, match=r"holds 15 frames; name one by its number from 1"):
+        read_image(path)
+    for number in (0, 16):
+        with pytest.raises(UnreadableImageError, match=rf"has no frame {number}; it holds 15, numbered from 1"):
+            read_image(path, frame=number)
+    assert np.array_equal(grey(sample("CT_small.dcm"), frame=1), grey(sample("CT_small.dcm")))
+    with pytest.raises(UnreadableImageError, match="has no frame 2; it holds 1"):
+        read_image(sample("CT_small.dcm"), frame=2)
+
+
+def test_enhanced_files_say_things_of_each_frame(tmp_path):
+    """Rescaling, windows and spacing are those of the frame: here the second one is twice as steep."""
+
+    def said(**words):
+        inner = pydicom.Dataset()
+        for name, value in words.items():
+            setattr(inner, name, value)
+        return pydicom.Sequence([inner])
+
+    groups = []
+    for slope, centre in ((1, 128), (2, 256)):
+        group = pydicom.Dataset()
+        group.PixelValueTransformationSequence = said(RescaleSlope=slope, RescaleIntercept=0)
+        group.FrameVOILUTSequence = said(WindowCenter=centre, WindowWidth=256)
+        groups.append(group)
+    shared = pydicom.Dataset()
+    shared.PixelMeasuresSequence = said(PixelSpacing=[0.5, 0.25])
+    values = np.stack([RAMP, RAMP]).astype(np.uint16)
+    path = write(tmp_path / "a.dcm", values[0], NumberOfFrames=2)
+    dataset = pydicom.dcmread(path)
+    dataset.SharedFunctionalGroupsSequence = pydicom.Sequence([shared])
+    dataset.PerFrameFunctionalGroupsSequence = pydicom.Sequence(groups)
+    dataset.PixelData = values.tobytes()
+    dataset.save_as(path)
+    first, second = (open_picture(path, frame=number) for number in (1, 2))
+    assert np.abs(np.asarray(first, dtype=int) - RAMP).max() <= 1
+    assert np.abs(np.asarray(second, dtype=int) - (2 * RAMP.astype(int) - 128).clip(0, 255)).max() <= 1
+    assert first.info["pixel_spacing"] == (0.5, 0.25)
+
+
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_folders_of_files_as_scanners_name_them(tmp_path, form):
+    """DICOM without an ending, or with a UID for a name, is found; what only looks like it is not."""
+    root = tmp_path / "source"
+    write(root / "ill" / "IM0001", RAMP)
+    write(root / "ill" / "1.2.840.113619.2.55", RAMP.T.copy())
+    write(root / "well" / "IM0001", RAMP)
+    write(root / "DICOMDIR", RAMP)
+    (root / "well" / "LICENSE").write_text("no image")
+    (root / "well" / "short").write_bytes(b"")
+    source = root
+    if form == "zip":
+        source = Path(shutil.make_archive(str(tmp_path / "scans"), "zip", root))
+    found = open_source(source)
+    assert [case.id for case in found] == ["ill/1.2.840.113619.2.55", "ill/IM0001", "well/IM0001"]
+    assert found.class_names == ("ill", "well")
+    report = prepare(source, tmp_path / "a.lmdb", 16, progress=False)
+    assert set(map(astuple, report.skipped)) == {
+        (name, "not an image: ending (none)") for name in ("DICOMDIR", "well/LICENSE", "well/short")
+    }
+    assert len(open_source(tmp_path / "a.lmdb")) == 3
