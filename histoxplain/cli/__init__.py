@@ -46,6 +46,7 @@ VERBS = {
     "compare": ("histoxplain.cli.compare", "put evaluations of several methods side by side"),
     "measure": ("histoxplain.cli.measure", "measure how real and how right a bundle's samples are"),
     "adopt": ("histoxplain.cli.adopt", "describe your own classifier, so that everything here works with it"),
+    "measure concepts": ("histoxplain.cli.measure_concepts", "measure how faithful a bundle's concepts are"),
     "bundle": ("histoxplain.cli.bundle", "put a generator and its classifiers into one folder with a model card"),
     "reference": ("histoxplain.cli.reference", "measure what images of a bundle's kind are like, to tell others apart"),
     "convert": ("histoxplain.cli.convert", "read or write other people's StyleGAN2 checkpoints"),

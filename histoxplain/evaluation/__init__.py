@@ -3,6 +3,7 @@
 from histoxplain._lazy import attach
 
 _names = {
+    "concepts": ["measure_concepts"],
     "factors": ["Factor", "true_values"],
     "measuring": ["evaluate", "measure_explanations"],
     "questions": ["Questions", "ask", "spread", "synthetic_tissue"],

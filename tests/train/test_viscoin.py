@@ -59,12 +59,12 @@ def means(values, part):
 
 def test_concepts_come_to_agree_with_the_classifier():
     one = training(warm_kimg=10, lr=0.01)
-    for _ in range(40):
+    for _ in range(60):
         one.step()
     assert "l1" not in one.sums  # no image was drawn
     early, late = means(one.sums, slice(0, 5)), means(one.sums, slice(-5, None))
     assert late["fidelity"] < 0.7 * early["fidelity"]
-    assert late["agrees"] > early["agrees"]
+    assert late["agrees"] > 0.8 > early["agrees"]
     assert not any(p.requires_grad for network in (one.C, one.G) for p in network.parameters())
 
 
