@@ -96,6 +96,13 @@ class ConceptStart:
         l1 = (seen.images - self.reconstruction.images).abs().mean((1, 2, 3))
         return Seen(amounts, seen.images, p[:, self.target], lead, l1)
 
+    def promise(self, amounts: Tensor) -> Tensor:
+        """By how much the target's logit would lead after steps `(n, K)`, going by the concepts alone: `(n,)`."""
+        logits = concept_model(self.bundle).predict(self.moved(amounts).phi).float()
+        others = logits.clone()
+        others[:, self.target] = -torch.inf
+        return (logits[:, self.target] - others.amax(1)).cpu()
+
     def single(self, free: Tensor) -> Tensor:
         """Steps of one concept each, down and up, `(n, K)`; only those of `free` `(K,)` that do anything."""
         count = len(free)

@@ -30,10 +30,11 @@ class ConceptSearch(Explainer):
     """The fewest concepts to change until the classifier decides otherwise (VisCoIN, Parekh et al., 2024).
 
     A concept can be removed altogether, or as much of it added as images have that are rich in it (`reach` times as
-    much), and everything between. Every single concept is tried, at two strengths; then sets of two, three and more,
-    each made of the best smaller sets and the best single steps (a beam search: one concept is found for certain where
-    it is enough, larger sets are the smallest that were found). Of the sets of that size the one whose image changes
-    least wins, after going back along its way as far as the classifier stays convinced.
+    much), and everything between. Every single concept is tried, at two strengths; then sets of two, three and more:
+    the best smaller sets with the best single steps (a beam search), and the set that does best going by the concepts
+    alone. What can be left out of a set is left out. So one concept is found for certain where one is enough; larger
+    sets are the smallest that were found, and none of their concepts can be done without. Of the sets of that size the
+    one whose image changes least wins, after going back along its way as far as the classifier stays convinced.
 
     The image starts from what the concept model redraws of it. Where that already shows the class asked for, concepts
     explain nothing, and no counterfactual comes back. Several counterfactuals have no concept in common.
@@ -115,24 +116,39 @@ class ConceptSearch(Explainer):
         single = start.single(free)
         if not len(single):
             return None, False
-        levels = [start.look(single)]
-        partners = single[levels[0].lead.argsort(descending=True).cpu()[:PARTNERS]]
+        levels, promise = [start.look(single)], start.promise(single)
+        by_image, by_concepts = (lead.argsort(descending=True).cpu() for lead in (levels[0].lead, promise))
+        partners = single[torch.cat([by_image[:PARTNERS], by_concepts[: PARTNERS // 2]]).unique()]
         for size in range(2, min(self.most, int(free.sum())) + 1):
             if levels[-1].reach(self.confidence).any():
                 break
             best = levels[-1].amounts[levels[-1].lead.argsort(descending=True).cpu()[:BEAM]]
             sets = torch.cat([best[:, None].expand(-1, len(partners), -1).flatten(0, 1), partners.repeat(len(best), 1)])
-            sets = combined(*sets.chunk(2), size)
+            sets = torch.cat([combined(*sets.chunk(2), size), first_concepts(single[by_concepts], size)])
             if not len(sets):
                 break
             levels.append(start.look(sets))
         for sure in (self.confidence, self.threshold):
             for level in levels:
                 if level.reach(sure).any():
-                    return self.smallest(start, level[level.reach(sure)], sure), True
+                    return self.smallest(start, self.pruned(start, level[level.reach(sure)], sure), sure), True
         ends = [(float(level.lead.max()), level) for level in levels]
         nearest = max(ends, key=lambda end: end[0])[1]
         return nearest[nearest.lead.argmax()[None]], False
+
+    def pruned(self, start: ConceptStart, seen: Seen, sure: float) -> Seen:
+        """Steps that arrive, without the concepts that can be left out."""
+        while True:
+            some = seen.amounts[seen.l1.argsort()[:BEAM].cpu()]
+            places = [(row, k) for row in some for k in row.nonzero()[:, 0].tolist()]
+            left = [row.masked_fill(torch.arange(len(row)) == k, 0) for row, k in places]
+            fewer = [row for row in left if row.any()]
+            if not fewer:
+                return seen
+            tried = start.look(torch.stack(fewer).unique(dim=0))
+            if not tried.reach(sure).any():
+                return seen
+            seen = tried[tried.reach(sure)]
 
     def smallest(self, start: ConceptStart, seen: Seen, sure: float) -> Seen:
         """Of steps that arrive, the one whose image changes least, taken no farther than it must be: one row."""
@@ -174,6 +190,20 @@ class ConceptSearch(Explainer):
             for k in amounts.abs().argsort(descending=True, stable=True).tolist()
             if amounts[k] != 0
         ]
+
+
+def first_concepts(steps: Tensor, size: int) -> Tensor:
+    """The first steps `(n, K)` of so many different concepts, as one set `(1, K)`; none where there are not so many.
+
+    Example:
+        >>> first_concepts(torch.tensor([[0.0, 1.0, 0.0], [0.0, -1.0, 0.0], [0.4, 0.0, 0.0]]), 2).tolist()
+        [[0.4000000059604645, 1.0, 0.0]]
+    """
+    chosen = torch.zeros_like(steps[:1])
+    for step in steps:
+        if int((chosen != 0).sum()) < size and not ((chosen != 0) & (step != 0)).any():
+            chosen = chosen + step
+    return chosen[(chosen != 0).sum(1) == size]
 
 
 def combined(sets: Tensor, steps: Tensor, size: int) -> Tensor:

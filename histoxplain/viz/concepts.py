@@ -17,6 +17,7 @@ from histoxplain.viz.latent_map import class_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.gridspec import GridSpec, SubplotSpec
 
     from histoxplain.explain.concept_gallery import ConceptExample, ConceptShown
 
@@ -46,7 +47,7 @@ def concept_sheet(gallery: Sequence[ConceptShown], side: float = 1.3) -> Figure:
     most = max(len(row.examples) for row in gallery)
     factors = len(gallery[0].examples[0].film)
     widths = ([1.0] * (2 + factors) + [GAP]) * most
-    figure, grid = _page(len(gallery), widths[:-1], side)
+    figure, grid = _page(len(gallery), widths[:-1], side, side + 0.4)
     for number, row in enumerate(gallery):
         limits = (0.0, max(float(example.map.max()) for example in row.examples) or 1.0)
         for place, example in enumerate(row.examples):
@@ -71,7 +72,7 @@ def image_concepts_sheet(shown: Sequence[ConceptShown], side: float = 1.5) -> Fi
     """
     check(bool(shown), "shown", "hold at least one concept", "none")
     factors = len(shown[0].examples[0].film)
-    figure, grid = _page(len(shown), [1.0] * (2 + factors), side)
+    figure, grid = _page(len(shown), [1.0] * (2 + factors), side, side + 0.24)
     for number, row in enumerate(shown):
         (example,) = row.examples
         axes = [figure.add_subplot(grid[number, 1 + i]) for i in range(2 + factors)]
@@ -85,8 +86,8 @@ def image_concepts_sheet(shown: Sequence[ConceptShown], side: float = 1.5) -> Fi
     return figure
 
 
-def _page(rows: int, widths: Sequence[float], side: float) -> tuple[Figure, object]:
-    size = (LABEL + side * sum(widths), (side + 0.22) * rows + 0.3)
+def _page(rows: int, widths: Sequence[float], side: float, height: float) -> tuple[Figure, GridSpec]:
+    size = (LABEL + side * sum(widths), height * rows + 0.3)
     figure = Figure(figsize=size, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
     return figure, figure.add_gridspec(rows, 1 + len(widths), width_ratios=[LABEL / side, *widths])
@@ -117,7 +118,7 @@ def _opinion(axes: Axes, p: Tensor, class_names: Sequence[str]) -> None:
     axes.xaxis.label.set_color(list(class_colours(class_names).values())[best])
 
 
-def _words(figure: Figure, place: object, row: ConceptShown) -> None:
+def _words(figure: Figure, place: SubplotSpec, row: ConceptShown) -> None:
     axes, one = figure.add_subplot(place), row.concept
     axes.set_axis_off()
     target = fill(row.target, LETTERS, break_long_words=True)

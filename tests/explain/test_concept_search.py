@@ -13,7 +13,7 @@ import torch
 
 from histoxplain import InputError
 from histoxplain.explain import METHODS, ConceptSearch, Explanation, counterfactual, film_of
-from histoxplain.explain.concept_moves import rich_maps
+from histoxplain.explain.concept_moves import ConceptStart, rich_maps
 from tests.explain.known_concepts import KnownConcepts
 
 EDGE = 0.25 + math.log(4) / 20
@@ -50,6 +50,24 @@ def test_two_where_one_is_not_enough(bundle, colour):
     assert {one["name"] for one in found.settings["changed"][0]} == {"redness", "darkness"}
     (alone,) = ConceptSearch(known, most=1).explain([colour(-0.5)], "red")
     assert not alone.valid.any()
+
+
+def test_no_concept_that_can_be_left_out(bundle, colour):
+    """Sets are pruned: of removed darkness, added redness and added green the image needs the redness alone."""
+    known = with_concepts(bundle)
+    start = ConceptStart(known, known.concepts.concepts(colour(-0.5)[None]), 2, rich_maps(known))
+    seen = start.look(torch.tensor([[1.0, -1.0, 1.0, 0.0]]))
+    assert seen.reach(0.8).all()
+    assert (ConceptSearch(known).pruned(start, seen, 0.8).amounts != 0).tolist() == [[True, False, False, False]]
+
+
+def test_what_the_concepts_alone_promise(bundle, colour):
+    known = with_concepts(bundle)
+    start = ConceptStart(known, known.concepts.concepts(colour(-0.5)[None]), 2, rich_maps(known))
+    rich = float(rich_maps(known)[0].max())
+    # Theta gives dark 2 x 0.5 of darkness, red -1 x 0.5 of it and 3 x the redness; dark -1 x that; medium nothing
+    found = start.promise(torch.tensor([[0.0, 0, 0, 0], [0.0, -1, 0, 0], [1.0, -1, 0, 0]]))
+    assert found.tolist() == pytest.approx([-0.5 - 1.0, 0.0, 3 * rich], abs=0.02)
 
 
 def test_what_cannot_be_reached_is_said(bundle, colour):
