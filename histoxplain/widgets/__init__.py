@@ -12,5 +12,7 @@ _names = {
     "explorer": ["Explorer"],
     "latest": ["Latest"],
     "picture": ["picture"],
+    "slice_browser": ["SliceBrowser"],
+    "slice_session": ["Look", "SliceSession"],
 }
 __getattr__, __dir__, __all__ = attach(__name__, _names)

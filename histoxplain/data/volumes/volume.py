@@ -38,6 +38,20 @@ class Volume:
         )
         check_affine(self.affine, self.name)
 
+    @classmethod
+    def of_slices(
+        cls, slices: np.ndarray, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0), name: str = "slices"
+    ) -> Volume:
+        """A volume of axial slices, as they are prepared: undoes `axial`.
+
+        Args:
+            slices: shape (Z, H, W), from the feet; front above, the patient's right to the left.
+            spacing: mm between columns, rows and slices.
+            name: what to call it.
+        """
+        check(np.ndim(slices) == 3, name, "have shape (Z, H, W)", np.shape(slices))
+        return cls(np.asarray(slices).transpose(2, 1, 0)[::-1, ::-1], np.diag([*spacing, 1.0]), name)
+
     @property
     def spacing(self) -> tuple[float, float, float]:
         """Distances of voxels in mm."""
