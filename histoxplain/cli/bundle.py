@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
     from histoxplain.models import Checkpoint
 
-ROLES = ("generator", "encoder", "translator", "classifier", "concepts", "oracle")
+ROLES = ("generator", "encoder", "translator", "inpainter", "classifier", "concepts", "oracle")
 """Of the networks that a bundle may hold, in the order of the card."""
 PICTURES = {
     "samples.png": "Samples, one row a class",
     "translations.png": "For each class a row of images, their translations, and the way back",
+    "inpaintings.png": "For each class a row of images, how they look as normal, and the difference",
 }
 """Of the card, where they were made."""
 ADOPTED = "adopted"
@@ -41,6 +42,8 @@ class Command:
     """Generator checkpoint, RUN/generator.safetensors."""
     translator: Path | None = None
     """CycleGAN checkpoint, RUN/translator.safetensors; instead of a generator or beside one."""
+    inpainter: Path | None = None
+    """Checkpoint of counterfactual inpainting, RUN/inpainter.safetensors; instead of these or beside them."""
     oracle: Path | None = None
     """Independently trained classifier of the same classes, to judge explanations."""
     encoder: Path | None = None
@@ -53,6 +56,9 @@ class Command:
     """The data it was trained on: name, source, split."""
     licence: str = ""
     """Terms of that data."""
+    advice: Path | None = None
+    """JSON file with what else belongs into bundle.json, such as {"mask": {"threshold": 0.05, "smooth": 2}}: how masks
+    of the method inpainting are best made."""
     reference: Path | None = None
     """The data it was trained on, to measure what images of its kind are like; see `histoxplain reference --help`."""
     figures: tuple[Path, ...] = ()
@@ -82,8 +88,9 @@ def make_bundle(command: Command) -> Path:
     from histoxplain._checks import check, check_exists
     from histoxplain.models import load_bundle, load_classifier, save_adopted, save_checkpoint, write_bundle
 
-    drawn = bool(command.generator or command.translator)
-    check(drawn, "generator", "be given, or a translator", "neither", "train one with `train gan` or `train cyclegan`")
+    drawn = bool(command.generator or command.translator or command.inpainter)
+    way_out = "train one with `train gan`, `train cyclegan` or `train inpainting`"
+    check(drawn, "generator", "be given, or a translator or an inpainter", "none", way_out)
     wanted = {role: getattr(command, role) for role in ROLES}
     parts = [read_part(role, check_exists(role, file)) for role, file in wanted.items() if file is not None]
     figures = {path.stem: read_figures(check_exists("figures", path)) for path in command.figures}
@@ -98,11 +105,14 @@ def make_bundle(command: Command) -> Path:
         save_checkpoint(file_of(command, part), state, kind=kept.kind, config=kept.config, meta=kept.meta)
     files = {part.role: file_of(command, part).name for part in parts}
     about = {"title": command.title, "data": command.data, "licence": command.licence, "figures": figures}
+    if command.advice is not None:
+        about |= json.loads(check_exists("advice", command.advice).read_text(encoding="utf-8"))
     write_bundle(command.out, command.out.name, files, **about)
     bundle = load_bundle(command.out)
     if bundle.generator is not None:
         draw_samples(bundle, command.out / "samples.png")
-    copy_translations(command)
+    copy_picture(command.translator, command.out / "translations.png")
+    copy_picture(command.inpainter, command.out / "inpaintings.png")
     if command.pairs and bundle.generator is not None:
         draw_pairs(bundle, command.out / "counterfactuals.png")
     write_card(command, parts, figures)
@@ -125,6 +135,7 @@ def read_part(role: str, file: Path) -> _Part:
         "generator": "stylegan2.generator",
         "encoder": "encoder",
         "translator": "translator",
+        "inpainter": "inpainter",
         "concepts": "concepts",
     }
     run = {}
@@ -154,13 +165,13 @@ def smaller(tensor: Tensor) -> Tensor:
     return tensor.half() if tensor.is_floating_point() else tensor
 
 
-def copy_translations(command: Command) -> None:
-    """The last picture that lies beside a translator, as translations.png."""
+def copy_picture(checkpoint: Path | None, to: Path) -> None:
+    """The last picture that lies beside a checkpoint, if there is one."""
     import shutil
 
-    pictures = sorted(command.translator.parent.glob("samples-*.png")) if command.translator is not None else []
+    pictures = sorted(checkpoint.parent.glob("samples-*.png")) if checkpoint is not None else []
     if pictures:
-        shutil.copyfile(pictures[-1], command.out / "translations.png")
+        shutil.copyfile(pictures[-1], to)
 
 
 def draw_samples(bundle: Any, path: Path) -> None:

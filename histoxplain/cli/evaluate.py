@@ -19,7 +19,7 @@ from tyro.conf import Positional, arg
 if TYPE_CHECKING:
     from histoxplain.cli.explain import Job
     from histoxplain.data import Source
-    from histoxplain.evaluation import Evaluation
+    from histoxplain.evaluation import Evaluation, MaskEvaluation
     from histoxplain.explain import Explainer, Explanation
     from histoxplain.models import Bundle
 
@@ -60,6 +60,14 @@ class Command:
     """Images searched at the same time; by default as many as suit their size."""
     morphometry: bool = True
     """Measure what changed in nuclei, stains and texture, too."""
+    masks: bool = False
+    """Hold the masks of the method inpainting against those of DATA too, beside RISE, Score-CAM, Layer-CAM and Grad-CAM
+    at their best threshold."""
+    mask_rule: Literal["quantile", "balanced"] | None = None
+    """Choose the masks' threshold by the labels of validation images: what nearly no pixel of normal ones exceeds, or
+    what tells abnormal images from normal ones best; by default the bundle's own."""
+    rise_masks: int = 1000
+    """Random masks an image for RISE; the paper has 6000."""
     keep: bool = False
     """Keep the explanations in a folder beside OUT."""
 
@@ -79,6 +87,10 @@ class Command:
         check_at_least("limit", self.limit, 1)
         check_at_least("count", self.count, 1)
         check_one_of("method", self.method, METHODS)
+        way_out = "only inpainting says what is abnormal"
+        check(
+            not self.masks or self.method == "inpainting", "masks", "go with --method inpainting", self.method, way_out
+        )
         check(not self.out.is_dir(), "out", "be a JSON file", f"the folder {self.out}", "name a file in it")
         options = parse_options(METHODS[self.method], self.option)
         known = self.data in (GENERATED, SYNTHETIC)
@@ -92,6 +104,7 @@ class Command:
         )
         explainer.assess = self.keep  # what evaluation measures it measures itself
         source = self.synthetic(bundle) if self.data == SYNTHETIC else source
+        masks = self.masks_of(explainer, source) if self.masks and rank() == 0 else None
         jobs = generated_jobs(explainer, self) if source is None else real_jobs(explainer, source, self)
         features = chosen_features() if not known and self.features == "auto" else self.features
         folder = self.out.with_name(self.out.name + ".explanations")
@@ -102,19 +115,36 @@ class Command:
         real = None if known else real_features_of(source, bundle, asked, self.fit, features)
         evaluation = self.measured(done, bundle, real, options)
         evaluation = against_truth(evaluation, done, source) if self.data == SYNTHETIC else evaluation
+        evaluation = evaluation if masks is None else replace(evaluation, masks=masks.to_dict())
         evaluation.save(self.out)
         picture = self.out.with_suffix(".png")
         evaluation_figure(evaluation).savefig(picture, dpi=150)
         if not self.keep:
             shutil.rmtree(folder)
         print(evaluation.table())
+        if masks is not None:
+            print(f"\n{masks.table()}")
         print(f"\n-> {self.out}, {picture}")
 
-    def synthetic(self, bundle: Bundle) -> Source:
-        """Synthetic tissue of the bundle's size."""
+    def synthetic(self, bundle: Bundle, other: int = 0) -> Source:
+        """Synthetic tissue of the bundle's size; `other` draws different tissue."""
         from histoxplain.evaluation import synthetic_tissue
 
-        return synthetic_tissue(bundle, self.limit, self.seed)
+        return synthetic_tissue(bundle, self.limit, self.seed + other)
+
+    def masks_of(self, explainer: Any, source: Source | None) -> MaskEvaluation:
+        """Masks against the true ones, which "generated" images do not have."""
+        from histoxplain._checks import check
+        from histoxplain.evaluation import measure_masks
+
+        check(source is not None, "data", "hold masks", f'"{GENERATED}"', f'use prepared data or "{SYNTHETIC}"')
+        validation = None
+        if self.mask_rule is not None:
+            drawn = self.data == SYNTHETIC
+            validation = self.synthetic(explainer.bundle, 1000) if drawn else open_split(self.data, "validation")
+        rule = {} if self.mask_rule is None else {"rule": self.mask_rule}
+        options = {"rise_masks": self.rise_masks, "seed": self.seed, **rule}
+        return measure_masks(explainer, source, self.limit, validation=validation, **options)
 
     def measured(self, done: Sequence[Explanation], bundle: Bundle, real: Any, options: dict[str, Any]) -> Evaluation:
         """All figures that need no truth."""

@@ -5,6 +5,7 @@ from histoxplain._lazy import attach
 _names = {
     "concepts": ["measure_concepts"],
     "factors": ["Factor", "true_values"],
+    "masks": ["MaskEvaluation", "MaskRow", "measure_masks"],
     "measuring": ["evaluate", "measure_explanations"],
     "questions": ["Questions", "ask", "spread", "synthetic_tissue"],
     "reality": ["real_features_of"],

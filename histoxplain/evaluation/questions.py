@@ -13,6 +13,7 @@ from histoxplain._checks import InputError, check, check_at_least
 from histoxplain.data import Case
 from histoxplain.data.source import Row, Source
 from histoxplain.data.synthetic import CLASS_NAMES, tissue
+from histoxplain.data.synthetic.causes import EXTENT
 from histoxplain.explain import evaluating, image_of
 from histoxplain.explain.explainer import class_index
 
@@ -117,12 +118,15 @@ class Cases(Source):
 def synthetic_tissue(bundle: Bundle, limit: int = 30, seed: int = 0) -> Cases:
     """Synthetic tissue of the bundle's size, half of it diseased, whose causes and diseased part are known.
 
+    How much of an image is diseased may stand in the bundle's `info`, as "tissue": {"extent": [least, most]}.
+
     Raises:
         InputError: if the bundle does not tell healthy from diseased tissue in colour.
     """
     check_at_least("limit", limit, 1)
     check_tells_disease(bundle)
-    halves = [tissue(-(-limit // 2), bundle.resolution, 2 * seed + k, share=k) for k in (0, 1)]
+    extent = tuple(getattr(bundle, "info", {}).get("tissue", {}).get("extent", EXTENT))
+    halves = [tissue(-(-limit // 2), bundle.resolution, 2 * seed + k, share=k, extent=extent) for k in (0, 1)]
     return Cases([case for pair in zip(*halves) for case in pair][:limit], CLASS_NAMES)
 
 

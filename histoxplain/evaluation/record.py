@@ -77,6 +77,8 @@ class Evaluation:
     """For "source to target": what changed on average in the pathologist's units, as `Averages.to_dict`."""
     factors: Sequence[Mapping[str, Any]] = ()
     """Of synthetic tissue: for every known cause, how it should have moved and how it did."""
+    masks: Mapping[str, Any] = field(default_factory=dict)
+    """How well masks agree with true ones, as `MaskEvaluation.to_dict`; empty where that was not asked."""
     cases: Sequence[Mapping[str, Any]] = ()
     """Image by image."""
 
@@ -118,6 +120,7 @@ class Evaluation:
             "pairs": {name: dict(pair) for name, pair in self.pairs.items()},
             "changes": {name: dict(change) for name, change in self.changes.items()},
             "factors": [dict(row) for row in self.factors],
+            **({"masks": dict(self.masks)} if self.masks else {}),
             "cases": [dict(row) for row in self.cases],
         }
 
