@@ -4,6 +4,7 @@ from histoxplain._lazy import attach
 
 _names = {
     "attribution_viewer": ["AttributionViewer"],
+    "blend_viewer": ["BlendViewer"],
     "concept_session": ["ConceptSession"],
     "concept_viewer": ["ConceptViewer"],
     "counterfactual_session": ["CounterfactualSession", "Specimen", "generated", "opened"],

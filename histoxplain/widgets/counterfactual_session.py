@@ -11,7 +11,7 @@ import torch
 
 from histoxplain._checks import check, check_between
 from histoxplain.explain import Explanation, Film, LatentSearch, film_of, image_of, judge, quantised
-from histoxplain.explain.explainer import class_index
+from histoxplain.explain.explainer import class_index, evaluating
 from histoxplain.explain.latent_space import draw, one_hot, sample_z
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def opened(bundle: Bundle, images: Sequence[AnyImage], names: Sequence[str] | No
     """Real images as specimens; they are cropped and resized to what the bundle expects.
 
     Args:
-        bundle: classifier and generator.
+        bundle: gives the classifier, the size and the channels.
         images: files, `Case`s, PIL images or tensors.
         names: one an image; by default the files' names.
 
@@ -128,10 +128,11 @@ def opened(bundle: Bundle, images: Sequence[AnyImage], names: Sequence[str] | No
     """
     if not images:
         return []
-    search = LatentSearch(bundle)
     x = [image_of(image, bundle, fit=True) for image in images]
     names = names or [Path(i).stem if isinstance(i, str | Path) else f"image {n}" for n, i in enumerate(images, 1)]
-    return [Specimen(name, one, p) for name, one, p in zip(names, x, search.probabilities(torch.stack(x)))]
+    with evaluating(bundle.classifier), torch.no_grad():
+        found = bundle.classifier.probabilities(torch.stack(x)).float()
+    return [Specimen(name, one, p) for name, one, p in zip(names, x, found)]
 
 
 @torch.no_grad()

@@ -69,6 +69,8 @@ def test_files_keep_their_names(bundle, tmp_path):
     Image.new("RGB", (20, 20), "pink").save(tmp_path / "biopsy.png")
     assert [one.name for one in opened(bundle, [str(tmp_path / "biopsy.png")])] == ["biopsy"]
     assert opened(bundle, []) == []
+    translating = type(bundle)(**{**vars(bundle), "generator": None})
+    assert opened(translating, [str(tmp_path / "biopsy.png")])[0].image.shape == (3, 16, 16)
 
 
 def test_opinions_in_words(session):
