@@ -84,6 +84,8 @@ def prepare_volumes(
     order = Order(destination, resolution, seed=seed, channels=1, **options)
     greys, anomaly = Greys.parse(window), Anomaly(anomaly) if isinstance(anomaly, str) else anomaly
     check_sources(volumes, masks, bool(organ or anomaly))
+    alone = order.fractions is None or not (test or validation)
+    check(alone, "fractions", "be given without test and validation", "both", "name volumes, or let chance split them")
     check_at_least("draws", draws, 1)
     check_between("anomaly_share", anomaly_share, 0, 1)
     scans = [read_volume(path) for path in volumes]

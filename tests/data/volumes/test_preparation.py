@@ -129,6 +129,7 @@ def test_what_is_wrong_is_said_in_one_line(files, tmp_path, capsys, make_body, s
         ([ann, "OUT", "--masks", ann_mask, "--organ", "5", "--anomaly", "blob", "--anomaly-size", "300"], "smaller"),
         ([ann, "OUT", "--masks", ann_mask, "--test", "an"], "nearest valid is 'ann'"),
         ([ann, "OUT", "--masks", ann_mask, "--test", "ann"], "leave a volume for training"),
+        ([ann, bob, "OUT", "--test", "bob", "--fractions", "1", "1", "1"], "without test and validation"),
         ([ann, ann, "OUT"], "different names"),
         ([ann, "OUT", "--resolution", "100"], "64 and 128"),
         ([ann, "OUT", "--window", "lungs"], "nearest valid is 'lung'"),
