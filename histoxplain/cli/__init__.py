@@ -51,6 +51,7 @@ VERBS = {
     "reference": ("histoxplain.cli.reference", "measure what images of a bundle's kind are like, to tell others apart"),
     "convert": ("histoxplain.cli.convert", "read or write other people's StyleGAN2 checkpoints"),
     "lab": ("histoxplain.cli.lab", "open the notebooks in JupyterLab"),
+    "app": ("histoxplain.cli.app", "open the web page, and the HTTP interface"),
 }
 SHARED = ("train classifier", "train gan", "train stylex", "train cyclegan", "predict", "explain", "evaluate")
 """What several processes do together."""

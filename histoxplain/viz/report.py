@@ -13,13 +13,14 @@ from histoxplain._checks import check
 from histoxplain.explain.change import COLOURS, DARKER, LIGHTER, change_limit, paint_change
 from histoxplain.explain.morphometry import compare_explanation
 from histoxplain.explain.morphometry.yardstick import SMALLEST_SIDE
+from histoxplain.viz.attribution_report import attribution_sections
 from histoxplain.viz.latent_map import class_colours
 from histoxplain.viz.page import bars_html, details_html, figure_html, image_html, legend_html, page_html, write_page
 from histoxplain.viz.provenance import Provenance
 from histoxplain.viz.trust import trust_sentence, trust_table
 
 if TYPE_CHECKING:
-    from histoxplain.explain import Explanation, Film
+    from histoxplain.explain import Attribution, Explanation, Film
 
 QUESTION = "What would this tissue have to look like for the classifier to change its mind?"
 HOW = (
@@ -62,8 +63,16 @@ def report_html(
     films: Mapping[str, Film] | None = None,
     title: str | None = None,
     provenance: Provenance | None = None,
+    attributions: Sequence[Attribution] = (),
 ) -> str:
     """The page as text, with every picture embedded; see `write_report`.
+
+    Args:
+        explanations: see `write_report`.
+        films: see `write_report`.
+        title: see `write_report`.
+        provenance: see `write_report`.
+        attributions: where the classifier looked, to be shown below.
 
     Raises:
         InputError: if there is nothing to show.
@@ -73,6 +82,7 @@ def report_html(
     if title is None:
         title = QUESTION if len(explanations[0].original) > 1 else QUESTION.replace("tissue", "image")
     body = "".join(_section(e, i, films.get(e.case_id)) for i, e in enumerate(explanations))
+    body += attribution_sections(attributions)
     return page_html(title, HOW, body, _facts(explanations) + _contents(explanations), CAUTION, provenance)
 
 
