@@ -109,7 +109,7 @@ def choose_threshold(
     abnormal: Tensor,
     rule: str = "quantile",
     *,
-    quantile: float = 0.995,
+    quantile: float = 0.999,
     settings: MaskSettings | None = None,
 ) -> float:
     """A threshold from the labels of images alone, no true mask being known.

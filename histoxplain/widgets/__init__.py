@@ -12,6 +12,7 @@ _names = {
     "explore_session": ["ExploreSession", "Place", "Sight"],
     "explorer": ["Explorer"],
     "latest": ["Latest"],
+    "mask_viewer": ["MaskSession", "MaskViewer"],
     "picture": ["picture"],
     "slice_browser": ["SliceBrowser"],
     "slice_session": ["Look", "SliceSession"],
