@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from histoxplain._checks import check
 from histoxplain.explain.arrival import Goal, Terms
 from histoxplain.explain.detail import detailed
 from histoxplain.explain.greedy import Greedy
@@ -60,6 +61,8 @@ class StyleTask:
             x = only_where(self.mask, x, None if self.mask is None else self.originals[rows])
             x = random_view(x, self.draws).contiguous(memory_format=torch.channels_last)
             logits = self.goal.classifier(x)
+            way_out = "use the method latent, which needs none"
+            check(logits.requires_grad, "classifier", "have gradients for the method style", "a black box", way_out)
             lead = logits[target] - logits.masked_fill(target, -torch.inf).amax(1)
             return torch.autograd.grad(lead.sum(), points)[0].detach()
 

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from histoxplain._checks import InputError
-from histoxplain.explain import StyleSearch, film_of
+from histoxplain.explain import LatentSearch, StyleSearch, film_of
 
 
 def grey(count=1):
@@ -130,3 +132,15 @@ def test_names_and_places_are_each_others_inverse(dials):
         ((layer, channel),) = space.places([place])
         assert space.place(layer, channel) == place
     assert space.places([5]) == [("b8.conv0", 1)]
+
+
+def test_a_black_box_is_refused_with_a_way_out(dials):
+    class BlackBox(type(dials.classifier)):
+        def forward(self, x):
+            return super().forward(x).detach()
+
+    closed = replace(dials, classifier=BlackBox())
+    with pytest.raises(InputError, match="have gradients for the method style, got a black box; use the method latent"):
+        StyleSearch(closed).explain_latents(grey(), "red")
+    (e,) = LatentSearch(closed).explain_latents(grey(), "red")
+    assert e.valid.all()
