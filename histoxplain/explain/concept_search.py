@@ -16,7 +16,7 @@ from histoxplain.explain.explainer import THRESHOLD, Explainer, Found
 if TYPE_CHECKING:
     from histoxplain.models import Bundle
 
-CONFIDENCE = 0.8
+CONFIDENCE = 0.9
 """Probability of the target at which the search is content, where it can be had."""
 BEAM = 4
 """Sets of concepts that are kept of each size."""

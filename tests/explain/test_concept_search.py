@@ -1,7 +1,7 @@
 """The fewest concepts to change, where the right answer is known on paper.
 
 The classifier gives an image to red from r > 0.25 and to dark from r < -0.25, by 20 times the distance; at a confidence
-of 0.8 that is 0.32 and -0.32, and for medium |r| < 0.18. Of the generator's samples those that are rich in a concept
+of 0.9 that is 0.36 and -0.36, and for medium |r| < 0.14. Of the generator's samples those that are rich in a concept
 are clearly of its class: they have at least 0.6 of it.
 """
 
@@ -16,7 +16,7 @@ from histoxplain.explain import METHODS, ConceptSearch, Explanation, counterfact
 from histoxplain.explain.concept_moves import ConceptStart, rich_maps
 from tests.explain.known_concepts import KnownConcepts
 
-EDGE = 0.25 + math.log(4) / 20
+EDGE = 0.25 + math.log(9) / 20
 
 
 def with_concepts(bundle, **how):
