@@ -13,6 +13,7 @@ from histoxplain._checks import check, check_at_least
 from histoxplain.explain.explainer import class_index, evaluating
 from histoxplain.explain.images import quantised
 from histoxplain.explain.latent_space import BATCH, device_of, draw, latent_space, one_hot, sample_z
+from histoxplain.explain.reliability import opinions
 from histoxplain.explain.spaces import Flat, StyleSpace, only_where, paint
 
 if TYPE_CHECKING:
@@ -106,11 +107,18 @@ def film_between(
 @torch.no_grad()
 def _film(bundle: Bundle, frames: Tensor, alphas: Tensor, source: int | None, target: int | None) -> Film:
     """Frames as they are once saved, with the classifier's opinion."""
-    frames = quantised(frames).to(device_of(bundle.generator))
+    frames = quantised(frames).to(opinions.device_of(bundle.classifier))
     p = torch.cat([bundle.classifier.probabilities(x).float() for x in frames.split(BATCH)])
     source = int(p[0].argmax()) if source is None else source
     target = int(p[-1].argmax()) if target is None else target
     return Film(frames.cpu(), alphas, p.cpu(), tuple(bundle.class_names), source, target)
+
+
+def _blend(bundle: Bundle, explanation: Explanation, which: int, at: Tensor) -> Film:
+    """The original and a counterfactual, more and more of it."""
+    frames = torch.lerp(explanation.original, explanation.counterfactuals[which], at[:, None, None, None])
+    with evaluating(bundle.classifier):
+        return _film(bundle, frames, at, explanation.source_class, explanation.target_class)
 
 
 def interpolate_classes(bundle: Bundle, source: int | str, target: int | str, steps: int = 8, seed: int = 0) -> Film:
@@ -137,22 +145,25 @@ def interpolate_classes(bundle: Bundle, source: int | str, target: int | str, st
 
 
 def film_of(bundle: Bundle, explanation: Explanation, which: int = 0, steps: int = 8) -> Film:
-    """The way from an explanation's start to one of its counterfactuals.
+    """The way from an explanation's start to one of its counterfactuals: straight through latent space.
+
+    A method that has none, such as a translation, is shown as a blend of the two images.
 
     Args:
         bundle: the networks it was made with.
-        explanation: of a latent method.
+        explanation: the record.
         which: number of the counterfactual.
         steps: frames.
 
     Raises:
-        InputError: if the explanation has no latents.
+        InputError: if there is no such counterfactual, or `steps` is below 2.
     """
     latents, G = explanation.latents, bundle.generator
     ways = [pair for pair in (("start", "end"), ("start_style", "end_style")) if set(pair) <= set(latents)]
-    check(bool(ways), "explanation", "have latents", explanation.method, "use method 'latent'")
     check(0 <= which < len(explanation), "which", f"be below {len(explanation)}", which)
     check_at_least("steps", steps, 2)
+    if not ways:
+        return _blend(bundle, explanation, which, torch.linspace(0, 1, steps))
     start, end = (latents[name].to(device_of(G)) for name in ways[0])
     space = Flat(G) if ways[0][1] == "end" else StyleSpace(G, latents["start"][None].to(start))
     at = torch.linspace(0, 1, steps)

@@ -5,7 +5,15 @@ import torch
 from torch import nn
 
 from histoxplain import InputError
-from histoxplain.explain import METHODS, Translation, counterfactual, find_directions, generate_pairs, map_latents
+from histoxplain.explain import (
+    METHODS,
+    Translation,
+    counterfactual,
+    film_of,
+    find_directions,
+    generate_pairs,
+    map_latents,
+)
 
 
 class Redden(nn.Module):
@@ -48,6 +56,14 @@ def test_errors_of_the_way_back_and_of_the_own_class(bundle, colour):
     # the way back: red -0.5 for -0.4, green 0.81 of 0.5; into the own class: red as well, green 0.9 of 0.5
     assert abs(found.settings["cycle_error"] - (0.1 + 0.19 * 0.5) / 3) < 0.003
     assert abs(found.settings["identity_error"] - (0.1 + 0.1 * 0.5) / 3) < 0.003
+
+
+def test_a_film_is_a_blend(bundle, colour):
+    (found,) = Translation(bundle).explain([colour(-0.5, 0.4, 0.2)], "red")
+    film = film_of(bundle, found, steps=3)
+    assert torch.equal(film.frames[[0, 2]], torch.stack([found.original, found.counterfactuals[0]]))
+    assert (film.frames[1].mean((1, 2)) - torch.tensor([0.0, 0.38, 0.2])).abs().max() < 0.01
+    assert film.probabilities.argmax(1).tolist() == [0, 1, 2]  # dark, medium, red
 
 
 def test_the_smallest_change_ends_where_the_classifier_gives_in(bundle, colour):

@@ -45,6 +45,7 @@ def test_there_are_notebooks():
         "02_counterfactuals",
         "03_directions",
         "04_trust_and_compare",
+        "05_chest_xray_cyclegan",
         "06_attributions",
     ]
     assert [path.stem for path in NOTEBOOKS] == names
