@@ -64,7 +64,7 @@ class Command:
     def __call__(self) -> None:
         """Attribute, write the report, and say where it is."""
         from histoxplain._checks import check
-        from histoxplain.cli.explain import image_files, names_of
+        from histoxplain.cli.image_files import image_files, names_of
         from histoxplain.explain.attribution.attribute import opened
 
         check(bool(self.images), "IMAGE", "name at least one image", "none")

@@ -60,7 +60,7 @@ class Command:
         """Name, read, draw, write, and say where."""
         from histoxplain._checks import check
         from histoxplain.cli.evaluate import open_split
-        from histoxplain.cli.explain import image_files, names_of
+        from histoxplain.cli.image_files import image_files, names_of
         from histoxplain.explain import concept_gallery, name_concepts, read_concepts
         from histoxplain.explain.concepts import concept_model
         from histoxplain.models import load_bundle

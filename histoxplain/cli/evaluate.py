@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 if TYPE_CHECKING:
-    from histoxplain.cli.explain import Job
+    from histoxplain.cli.jobs import Job
     from histoxplain.data import Source
     from histoxplain.evaluation import Evaluation, MaskEvaluation
     from histoxplain.explain import Explainer, Explanation
@@ -75,7 +75,7 @@ class Command:
         """Measure, write the figures and print them."""
         from histoxplain._checks import check, check_at_least, check_one_of
         from histoxplain._ranks import join, rank
-        from histoxplain.cli.explain import run
+        from histoxplain.cli.jobs import run
         from histoxplain.cli.measure import chosen_features
         from histoxplain.evaluation import real_features_of
         from histoxplain.explain import METHODS, make_explainer, parse_options
@@ -176,7 +176,7 @@ def open_split(data: str, split: str) -> Source:
 
 def generated_jobs(explainer: Explainer, command: Command) -> list[Job]:
     """`limit` samples, all pairs of classes in turn; as images for methods that do not start from latents."""
-    from histoxplain.cli.explain import Job
+    from histoxplain.cli.jobs import Job
     from histoxplain.explain import draw, generate_pairs, quantised
 
     bundle = explainer.bundle
@@ -191,7 +191,8 @@ def generated_jobs(explainer: Explainer, command: Command) -> list[Job]:
 
 def real_jobs(explainer: Explainer, source: Source, command: Command) -> list[Job]:
     """`limit` cases of a source; those that the classifier already gives to `target` are passed over."""
-    from histoxplain.cli.explain import Job, names_of
+    from histoxplain.cli.image_files import names_of
+    from histoxplain.cli.jobs import Job
     from histoxplain.evaluation import ask
 
     questions = ask(explainer, source, command.limit, command.target)

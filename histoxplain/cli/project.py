@@ -49,7 +49,7 @@ class Command:
 
     def __call__(self) -> None:
         """Project, and say how close the images are."""
-        from histoxplain.cli.explain import image_files, names_of
+        from histoxplain.cli.image_files import image_files, names_of
         from histoxplain.cli.network import labels_of, open_network
         from histoxplain.explain import Projector, image_of
 
