@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 RECIPE := setup.cfg pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test bench clean
+.PHONY: help demo lab app test bench clean
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 14
@@ -21,6 +21,9 @@ demo: $(VENV)/.ready  ## explain images with the bundled checkpoints: outputs/de
 
 lab: $(VENV)/.ready  ## open the notebooks in JupyterLab
 	$(BIN)/histoxplain lab
+
+app: $(VENV)/.ready  ## open the web page
+	$(BIN)/histoxplain app
 
 test: $(VENV)/.ready-test  ## style, unit tests, import contract, doctests and every notebook
 	$(BIN)/ruff check
@@ -45,9 +48,9 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.ready: $(RECIPE) | $(BIN)/python
-	$(PIP) --editable ".[notebook,attributions]"
+	$(PIP) --editable ".[app,notebook,attributions,dicom]"
 	@touch $@
 
 $(VENV)/.ready-test: $(RECIPE) | $(BIN)/python
-	$(PIP) --editable ".[notebook,attributions,wandb,test]"
+	$(PIP) --editable ".[app,notebook,attributions,dicom,wandb,test]"
 	@touch $(VENV)/.ready $@

@@ -213,10 +213,11 @@ def make_page(shelf: Shelf, desk: Desk, limits: Limits | None = None) -> Any:
         quiet = {"api_visibility": "private"}
         chosen = [method, maps, label, draw, *known]
         kind.change(visit.choose, kind, chosen, show_progress="hidden", trigger_mode="always_last", **quiet)
-        file.upload(visit.take, [file, kind], [file, *known], **quiet)
-        draw.click(visit.example, [kind, label, draws], [draws, *known], **quiet)
+        looked = {"show_progress_on": preview, **quiet}
+        file.upload(visit.take, [file, kind], [file, *known], **looked)
+        draw.click(visit.example, [kind, label, draws], [draws, *known], **looked)
         inputs = [kind, picture, target, method, count, maps]
-        ask.click(explain, inputs, [result, save, paper], scroll_to_output=True, **quiet)
+        ask.click(explain, inputs, [result, save, paper], show_progress_on=result, scroll_to_output=True, **quiet)
         save.click(None, js=SAVE, **quiet)
         paper.click(None, js=PRINT, **quiet)
     return page.queue(max_size=desk.waiting + 1, default_concurrency_limit=desk.waiting + 1)

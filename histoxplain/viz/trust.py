@@ -18,8 +18,9 @@ def trust_sentence(content: Mapping[str, Any] | None) -> str:
     """
     if content is None:
         return ""
-    doubtful = any(check["fine"] is False for check in content["checks"])
-    return f'<p class="trust {"no" if doubtful else "yes"}">{escape(content["sentence"])}</p>'
+    found = {check["fine"] for check in content["checks"]}
+    kind = "no" if False in found else "yes" if True in found else "open"
+    return f'<p class="trust {kind}">{escape(content["sentence"])}</p>'
 
 
 def trust_table(content: Mapping[str, Any] | None) -> str:

@@ -35,15 +35,26 @@ class OneShelf:
         return self.bundles[name]
 
 
-@pytest.fixture(scope="session")
-def bundle():
-    return PaintBundle(_stand_ins.Paint(), _stand_ins.Redness(), _stand_ins.Redness(width=0.3))
+def make_bundles():
+    """One that paints, and one with a classifier only."""
+    oracle = _stand_ins.Redness(width=0.3)
+    paint = PaintBundle(_stand_ins.Paint(), _stand_ins.Redness(), oracle)
+    return paint, PaintBundle(None, _stand_ins.Redness(), name="undrawn")
 
 
 @pytest.fixture(scope="session")
-def shelf(bundle):
-    other = PaintBundle(None, _stand_ins.Redness(), name="undrawn")
-    return OneShelf(bundle, other)
+def bundles():
+    return make_bundles()
+
+
+@pytest.fixture(scope="session")
+def bundle(bundles):
+    return bundles[0]
+
+
+@pytest.fixture(scope="session")
+def shelf(bundles):
+    return OneShelf(*bundles)
 
 
 @pytest.fixture(scope="session")

@@ -87,6 +87,7 @@ def test_maps_that_do_no_better_than_chance_are_not_trusted():
     assert '<p class="trust no">Do not trust RISE: ' in html
     assert [html.count(f'<span class="badge {kind}">') for kind in ("yes", "no", "open")] == [1, 1, 0]
     assert '<p class="trust yes">No doubt found' in attribution_sections([record()], [good])
+    assert '<p class="trust open">' in attribution_sections([record()])
 
 
 def test_maps_are_described_for_those_who_do_not_see_them():
