@@ -47,7 +47,8 @@ class ConceptSearch(Explainer):
         bundle: with a concept model.
         most: how many concepts may change.
         reach: see above; 0 only removes.
-        confidence: probability of the target at which the search is content; where it cannot be had, `threshold` is.
+        confidence: probability of the target at which the search is content; where it cannot be had, it is at
+            less, and at `threshold` in the end.
         threshold: see `Explainer`.
         batch_size: see `Explainer`.
         fit: see `Explainer`.
@@ -128,7 +129,7 @@ class ConceptSearch(Explainer):
             if not len(sets):
                 break
             levels.append(start.look(sets))
-        for sure in (self.confidence, self.threshold):
+        for sure in (self.confidence, (self.confidence + self.threshold) / 2, self.threshold):
             for level in levels:
                 if level.reach(sure).any():
                     return self.smallest(start, self.pruned(start, level[level.reach(sure)], sure), sure), True

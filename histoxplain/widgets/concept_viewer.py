@@ -147,6 +147,8 @@ class ConceptViewer:
 
     def _said(self) -> str:
         moved = self.amounts
+        if len(moved) > 1:
+            return f"{len(moved)} concepts moved"
         return (
             ", ".join(
                 f"{bar.name} {bar.amount:.1f} to {moved[bar.number]:.1f}" for bar in self.bars if bar.number in moved
