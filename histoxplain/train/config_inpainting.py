@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from histoxplain._checks import check, check_at_least, check_between, check_one_of
@@ -99,17 +99,25 @@ class InpaintingConfig:
 
     def __post_init__(self) -> None:
         check_one_of("preset", self.preset, get_args(Preset))
-        for name, value in PRESETS[self.preset].items():
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, value)
         check_one_of("adversarial", self.adversarial, get_args(Adversarial))
-        check_one_of("desired", self.desired, get_args(Desired))
+        check_one_of("desired", self.desired, [None, *get_args(Desired)])
         for name in ("batch", "generator_interval", "channel_base", "channel_max", "depth", "width_d"):
             check_at_least(name, getattr(self, name), 1)
         for name in ("adv_weight", "kl_weight", "rec_weight", "back_share", "tv_weight", "validation"):
-            check_at_least(name, getattr(self, name), 0)
+            if getattr(self, name) is not None:
+                check_at_least(name, getattr(self, name), 0)
         for name in ("kimg", "snapshot_kimg", "tick_kimg", "ema_kimg", "lr"):
             check(getattr(self, name) > 0, name, "be above 0", getattr(self, name))
         for name in ("augment", "views"):
             check_between(name, getattr(self, name), 0, 1)
         check(self.precision != "float16", "precision", "be float32 or bfloat16 in training", self.precision)
+
+    def settled(self) -> InpaintingConfig:
+        """With what the preset says in place of what was left out.
+
+        Example:
+            >>> InpaintingConfig(preset="clinical", kl_weight=2.0).settled().tv_weight
+            5e-05
+        """
+        left_out = {name: value for name, value in PRESETS[self.preset].items() if getattr(self, name) is None}
+        return replace(self, **left_out)

@@ -72,7 +72,7 @@ def train_inpainting(
             `out` that holds another training.
     """
     keep_freed_memory()
-    config = config or InpaintingConfig()
+    config = (config or InpaintingConfig()).settled()
     source = open_source(data)
     judge = load_classifier(classifier)
     check_same_classes(judge, source.class_names, source.channels)
@@ -80,7 +80,7 @@ def train_inpainting(
     splits = labelled_splits(source, source.resolution or judge.resolution, config.seed)
     check_finds_both(judge.to(resolve_device(config.device)), splits["train"], normal)
     settings = {"data": str(data), "classifier": str(classifier), **asdict(config)}
-    state = open_run(out, settings, resume, CHANGEABLE, asdict(InpaintingConfig()))
+    state = open_run(out, settings, resume, CHANGEABLE, asdict(InpaintingConfig().settled()))
     training = InpaintingTraining(splits, judge, config, {"data": fingerprint(source)})
     if state is not None:
         training.load_state_dict(state)
@@ -146,7 +146,8 @@ class InpaintingTraining(CycleGANTraining):
         config: InpaintingConfig,
         origin: dict[str, Any] | None = None,
     ) -> None:
-        self.config, self.splits, self.origin = config, splits, origin or {}
+        self.config = config = config.settled()
+        self.splits, self.origin = splits, origin or {}
         self.device = resolve_device(config.device)
         self.precision = resolve_precision(config.precision, self.device)
         self.class_names = tuple(classifier.class_names)

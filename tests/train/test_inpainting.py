@@ -146,14 +146,16 @@ def test_the_generator_steps_once_in_so_many(begin):
 
 
 def test_presets_are_the_published_ones():
-    synthetic, clinical, singla = (InpaintingConfig(preset=name) for name in ("synthetic", "clinical", "singla"))
+    synthetic, clinical, singla = (
+        InpaintingConfig(preset=name).settled() for name in ("synthetic", "clinical", "singla")
+    )
     assert (synthetic.kl_weight, synthetic.rec_weight, synthetic.tv_weight) == (5, 1, 0.05)
     assert (clinical.kl_weight, clinical.rec_weight, clinical.tv_weight) == (1, 1, 5e-5)
     for config in (synthetic, clinical):
         assert (config.desired, config.output, config.skips) == ("normal", "tanh", (1, 2, 3, 4))
         assert (config.lr, config.generator_interval, config.batch) == (2e-4, 5, 16)
     assert (singla.desired, singla.output, singla.skips, singla.tv_weight) == ("opposite", "image", (), 0)
-    assert InpaintingConfig(preset="clinical", kl_weight=7.0).kl_weight == 7
+    assert InpaintingConfig(preset="clinical", kl_weight=7.0).settled().kl_weight == 7
 
 
 @pytest.mark.parametrize("changes", [{}, {"generator_interval": 2, "augment": 1.0, "views": 1.0, "orientations": True}])
