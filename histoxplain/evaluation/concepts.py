@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from histoxplain import metrics
-from histoxplain.data import Source, to_uint8, to_unit
+from histoxplain.data import Case, Source, to_uint8, to_unit
 from histoxplain.explain.explainer import evaluating
 from histoxplain.models import ConceptModel, Concepts
 
@@ -42,7 +43,13 @@ class _Read:
 
 @torch.no_grad()
 def measure_concepts(
-    model: ConceptModel, source: Source, *, limit: int | None = None, seed: int = 0, progress: bool = False
+    model: ConceptModel,
+    source: Source | Sequence[Case],
+    *,
+    limit: int | None = None,
+    consistency: bool = True,
+    seed: int = 0,
+    progress: bool = False,
 ) -> dict[str, Any]:
     """Measure a concept model on real images; each picture is judged as it would be saved, with 8 bits.
 
@@ -50,6 +57,7 @@ def measure_concepts(
         model: the concepts.
         source: images of the generator's size; those without a label count for everything but accuracy.
         limit: use so many of the images, from all over the source.
+        consistency: measure that of each concept too, which takes two pictures of 16 images for each.
         seed: fixes which concepts are removed at random.
         progress: show a progress bar.
 
@@ -71,7 +79,7 @@ def measure_concepts(
         bar = tqdm(total=len(rows) + model.config.concepts, desc="measure concepts", unit="step", disable=not progress)
         with bar:
             seen, figures = _read_and_draw(model, source, rows, seed, bar)
-            figures |= _consistency(model, source, rows, seen, bar)
+            figures |= _consistency(model, source, rows, seen, bar) if consistency else {}
     figures |= {
         "fidelity": metrics.agreement(seen.predicted, seen.opinion),
         "conciseness": metrics.conciseness(seen.importance),
@@ -84,7 +92,7 @@ def measure_concepts(
 
 
 def _read_and_draw(
-    model: ConceptModel, source: Source, rows: list[int], seed: int, bar: tqdm
+    model: ConceptModel, source: Source | Sequence[Case], rows: list[int], seed: int, bar: tqdm
 ) -> tuple[_Read, dict[str, Any]]:
     rng, net = torch.Generator().manual_seed(seed), metrics.feature_net(metrics.FEATURES)
     found: list[_Read] = []
@@ -142,7 +150,7 @@ def _figures(
     }
 
 
-def _images(model: ConceptModel, source: Source, rows: list[int]) -> tuple[Tensor, Tensor | None]:
+def _images(model: ConceptModel, source: Source | Sequence[Case], rows: list[int]) -> tuple[Tensor, Tensor | None]:
     cases = [source[i] for i in rows]
     x = torch.stack([case.image for case in cases]).to(next(model.parameters()).device)
     known = all(case.label is not None for case in cases)
@@ -178,7 +186,7 @@ def _drops(
 
 
 def _consistency(
-    model: ConceptModel, source: Source, rows: list[int], seen: _Read, bar: tqdm
+    model: ConceptModel, source: Source | Sequence[Case], rows: list[int], seen: _Read, bar: tqdm
 ) -> dict[str, dict[str, Any]]:
     """Whether each concept changes those images that have most of it in the same way."""
     net, strength, found = metrics.feature_net(metrics.FEATURES), seen.phi.amax((2, 3)), {}
