@@ -228,7 +228,9 @@ def write_card(command: Command, parts: list[_Part], figures: dict[str, Any]) ->
     for part in parts:
         lines += ["", f"## {part.role.capitalize()}", "", *describe(part)]
     for name, values in figures.items():
-        lines += ["", f"## Measured: {name}", "", *table(values)]
+        masks = values.get("masks")
+        lines += ["", f"## Measured: {name}", "", *table({k: v for k, v in values.items() if k != "masks"})]
+        lines += ["", *mask_table(masks)] if masks else []
     with replacing(command.out / "README.md") as beside:
         beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -281,3 +283,29 @@ def flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
 def table(values: dict[str, Any]) -> list[str]:
     """A nested dictionary as a Markdown table."""
     return ["| | |", "|---|---|", *(f"| {name.replace('_', ' ')} | {value} |" for name, value in flat(values))]
+
+
+def mask_table(masks: dict[str, Any]) -> list[str]:
+    """How well masks agree with true ones, method by method, as a Markdown table."""
+    measures = ("iou", "dice", "precision", "recall")
+    lines = ["| masks | " + " | ".join(measures) + " | threshold |", "|---" * (len(measures) + 2) + "|"]
+    for row in masks["rows"]:
+        scores = (interval_text(row[measure]) for measure in measures)
+        lines.append(f"| {row['method']} | {' | '.join(scores)} | {row['threshold']} |")
+    said = ", ".join(
+        f"{name.replace('_', ' ')} {interval_text(masks[name])}" for name in ("ahead", "validity", "found")
+    )
+    return [*lines, "", f"{masks['abnormal']} abnormal and {masks['normal']} normal images; {said}."]
+
+
+def interval_text(interval: dict[str, float | None]) -> str:
+    """A figure and its interval.
+
+    Example:
+        >>> interval_text({"value": 0.5, "low": 0.4, "high": 1})
+        '0.500 (0.400 to 1.000)'
+    """
+    value, low, high = (interval[name] for name in ("value", "low", "high"))
+    if value is None:
+        return "not measured"
+    return f"{value:.3f}" if low is None or high is None else f"{value:.3f} ({low:.3f} to {high:.3f})"

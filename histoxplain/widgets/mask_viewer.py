@@ -133,7 +133,7 @@ class MaskViewer:
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         """The widget where it can live, and a picture of it where it cannot (a notebook read on a web page)."""
-        return {**self.widget._repr_mimebundle_(**kwargs), "text/plain": repr(self), "image/jpeg": self.pictures.value}
+        return {**self.widget._repr_mimebundle_(**kwargs), "text/plain": repr(self), "image/jpeg": beside(self._row())}
 
     def __repr__(self) -> str:
         return f"MaskViewer({len(self.session.explanations)} images, showing {self.said()})"
