@@ -47,6 +47,7 @@ def test_there_are_notebooks():
         "04_trust_and_compare",
         "05_chest_xray_cyclegan",
         "06_attributions",
+        "07_inpainting",
         "08_concepts",
     ]
     assert [path.stem for path in NOTEBOOKS] == names
