@@ -99,7 +99,7 @@ class Visit:
         maps |= {"value": [value for _, value in offered.maps[:1]]}
         examples = update(choices=offered.names, value=offered.names[0], **shown)
         nobody = (None, "", update(value=None, visible=False), self.targets(offered.names), update(interactive=False))
-        return methods, maps, examples, update(**shown), *nobody
+        return methods, maps, examples, update(**shown), *nobody, *self.unanswered()
 
     def targets(self, names: list[str]) -> Any:
         """The choice of what to ask for."""
@@ -133,7 +133,12 @@ class Visit:
         words = f"<p><b>{escape(picture.name)}</b></p><p>{escape(picture.note)}</p>"
         html = f'<div class="hx-preview">{image_html(picture.image, alt)}{words}</div>'
         others = self.targets([one for one in p if one != said])
-        return picture, html, self.gr.update(value=p, visible=True), others, self.gr.update(interactive=True)
+        ready = self.gr.update(interactive=True)
+        return picture, html, self.gr.update(value=p, visible=True), others, ready, *self.unanswered()
+
+    def unanswered(self) -> tuple[Any, ...]:
+        """No answer, since the last one was about another image, and nothing to take away."""
+        return PLACEHOLDER, self.gr.update(visible=False), self.gr.update(visible=False)
 
     def explain(
         self, name: str, picture: Picture | None, target: str, method: str, count: int, maps: list[str], tell: Any
@@ -209,7 +214,7 @@ def make_page(shelf: Shelf, desk: Desk, limits: Limits | None = None) -> Any:
         ) -> tuple[Any, ...]:
             return visit.explain(name, given, goal, way, number, looks, progress)
 
-        known = [picture, preview, said, target, ask]
+        known = [picture, preview, said, target, ask, result, save, paper]
         quiet = {"api_visibility": "private"}
         chosen = [method, maps, label, draw, *known]
         kind.change(visit.choose, kind, chosen, show_progress="hidden", trigger_mode="always_last", **quiet)
@@ -217,7 +222,9 @@ def make_page(shelf: Shelf, desk: Desk, limits: Limits | None = None) -> Any:
         file.upload(visit.take, [file, kind], [file, *known], **looked)
         draw.click(visit.example, [kind, label, draws], [draws, *known], **looked)
         inputs = [kind, picture, target, method, count, maps]
-        ask.click(explain, inputs, [result, save, paper], show_progress_on=result, scroll_to_output=True, **quiet)
+        ask.click(
+            explain, inputs, [result, save, paper], show_progress_on=[result, ask], scroll_to_output=True, **quiet
+        )
         save.click(None, js=SAVE, **quiet)
         paper.click(None, js=PRINT, **quiet)
     return page.queue(max_size=desk.waiting + 1, default_concurrency_limit=desk.waiting + 1)

@@ -98,6 +98,10 @@ def test_an_example_needs_no_file(visit):
     assert page.get_by_test_id("label-output-value").inner_text() == "dark"
     answered(page).get_by_text("The classifier says dark. What would make it say medium?").wait_for()
     _browser.photograph(page, "page-example-dark")
+    page.get_by_role("button", name="Show an example").click()
+    page.get_by_text("generated-dark-1").wait_for()
+    page.locator(ANSWER).wait_for(state="detached")  # it was about another image
+    assert page.get_by_role("button", name="Save the report").is_hidden()
 
 
 def test_wrong_and_huge_files_are_told_in_words(visit, tmp_path, picture_file):
