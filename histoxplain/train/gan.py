@@ -16,7 +16,7 @@ from histoxplain._checks import check
 from histoxplain._device import resolve_device
 from histoxplain._malloc import keep_freed_memory
 from histoxplain._ranks import first, rank, world
-from histoxplain.data import open_source, to_unit
+from histoxplain.data import fingerprint, open_source, to_unit
 from histoxplain.models.stylegan2 import Discriminator, Generator, save_discriminator, save_generator
 from histoxplain.train.ada import AdaptiveAugment
 from histoxplain.train.config_gan import GANConfig
@@ -85,6 +85,7 @@ def train_gan(
     if config.label_classifier is not None:
         labels, names = opinions(pixels, config.label_classifier, resolve_device(config.device))
     training = _kind(config)(pixels, labels, names, begun)
+    training.origin = {"data": fingerprint(source)}
     if state is not None:
         training.load_state_dict(state)
     copy_from_first_(training.tensors())
@@ -142,6 +143,7 @@ class GANTraining:
         self.images_seen, self.shown, self.steps, self.log_lines = 0, 0, 0, 0
         self.order = endless(len(pixels), config.seed, rank(), world())
         self.sums: dict[str, list[Tensor]] = {}
+        self.origin: dict[str, str] = {}  # what checkpoints say of the data
 
     def _build(self) -> None:
         self.G, self.D = self._generator(), self._discriminator()
@@ -311,7 +313,7 @@ class GANTraining:
 
     def save(self, out: Path, log_lines: int) -> None:
         """Write the averaged generator, the discriminator and the state for a resume."""
-        meta = {"images_seen": self.images_seen, "augment_p": self.augment.p}
+        meta = {**self.origin, "images_seen": self.images_seen, "augment_p": self.augment.p}
         save_generator(out / "generator.safetensors", self.ema, meta)
         save_discriminator(out / "discriminator.safetensors", self.D, meta)
         save_snapshot(out / STATE, {**self.state_dict(), "log_lines": log_lines})

@@ -95,10 +95,10 @@ class ProjectedTraining(GANTraining):
 
     def save(self, out: Path, log_lines: int) -> None:
         """Write the averaged generator, the judges and the state for a resume."""
-        meta = {"images_seen": self.images_seen}
+        meta = {**self.origin, "images_seen": self.images_seen}
         save_generator(out / "generator.safetensors", self.ema, meta)
         config = {"c_dim": self.D.c_dim, "resolution": self.G.img_resolution}
-        save_checkpoint(out / "discriminator.safetensors", self.D.state_dict(), kind=KIND, config=config)
+        save_checkpoint(out / "discriminator.safetensors", self.D.state_dict(), kind=KIND, config=config, meta=meta)
         save_snapshot(out / STATE, {**self.state_dict(), "log_lines": log_lines})
 
 

@@ -85,5 +85,5 @@ class StylExTraining(GANTraining):
 
     def save(self, out: Path, log_lines: int) -> None:
         """Write the encoder too; see `GANTraining.save`."""
-        save_encoder(out / "encoder.safetensors", self.ema_e, {"images_seen": self.images_seen})
+        save_encoder(out / "encoder.safetensors", self.ema_e, {**self.origin, "images_seen": self.images_seen})
         super().save(out, log_lines)

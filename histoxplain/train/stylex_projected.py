@@ -157,7 +157,7 @@ class ProjectedStylExTraining(ProjectedTraining):
     def save(self, out: Path, log_lines: int) -> None:
         """Write the encoder too; see `ProjectedTraining.save`."""
         config = {"w_dim": self.E.w_dim, "channels": self.G.img_channels}
-        save_checkpoint(out / "encoder.safetensors", self.E.state_dict(), kind=KIND, config=config)
+        save_checkpoint(out / "encoder.safetensors", self.E.state_dict(), kind=KIND, config=config, meta=self.origin)
         super().save(out, log_lines)
 
 

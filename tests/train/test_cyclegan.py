@@ -159,6 +159,27 @@ def test_three_classes_share_one_translator(begin):
     assert len(training.measure()["flips"]) == 6
 
 
+def test_bfloat16_trains_as_float32_does(begin):
+    exact, reduced = (begin(precision=precision, lr=2e-3) for precision in ("float32", "bfloat16"))
+    for training in (exact, reduced):
+        for _ in range(6):
+            training.step()
+    one, other = (training.report(1.0, 1.0) for training in (exact, reduced))
+    assert all(p.dtype == torch.float32 for p in reduced.T.parameters())
+    assert not all(torch.equal(a, b) for a, b in zip(exact.tensors(), reduced.tensors()))
+    for name in ("cycle", "identity", "gan", "loss_d", "counter"):
+        assert other[name] == pytest.approx(one[name], rel=0.15, abs=0.01)
+
+
+def test_wandb_offline_keeps_its_files_in_the_run(folder, tmp_path, monkeypatch):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    config = replace(TINY, kimg=0.004, wandb=True)
+    train_cyclegan(folder / "images", folder / "classifier.safetensors", tmp_path / "run", config, quiet=True)
+    assert list((tmp_path / "run/wandb").glob("offline-run-*/*.wandb"))
+
+
 def test_every_class_is_in_a_batch(begin):
     with pytest.raises(InputError, match="`batch` must be at least 2, an image of each class, got 1"):
         begin(batch=1)

@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 
 from histoxplain import InputError
-from histoxplain.data import prepare
-from histoxplain.models import convert, load_discriminator, load_generator
+from histoxplain.data import fingerprint, open_source, prepare
+from histoxplain.models import convert, load_checkpoint, load_discriminator, load_generator
 from histoxplain.train import gan
 from histoxplain.train.config_gan import GANConfig
 from histoxplain.train.gan import GANTraining, train_gan
@@ -216,6 +216,10 @@ def test_wandb_offline_keeps_its_files_in_the_run(data, tmp_path, monkeypatch):
     config = GANConfig(**{**TINY, "kimg": 0.008, "wandb": True})
     train_gan(data, tmp_path / "run", config, quiet=True)
     assert list((tmp_path / "run/wandb").glob("offline-run-*/*.wandb"))
+    for name in ("generator", "discriminator"):
+        written = load_checkpoint(tmp_path / f"run/{name}.safetensors")
+        assert written.meta["data"] == fingerprint(open_source(data, split="train"))
+        assert written.version
 
 
 @pytest.mark.parametrize(
