@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
+import sys
 import threading
 import webbrowser
 from collections.abc import Callable, Sequence
@@ -127,7 +129,9 @@ def free_port(host: str, port: int) -> socket.socket:
 
 
 def run(app: Any, listening: socket.socket) -> None:
-    """Serve an ASGI application until interrupted."""
+    """Serve an ASGI application until interrupted or terminated; what stands around it is tidied up either way."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again once it has stopped
     uvicorn = require("uvicorn", extra="app")
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3))
     server.run(sockets=[listening])
