@@ -12,7 +12,16 @@ from torch import Tensor
 from histoxplain import metrics
 from histoxplain._checks import check, check_at_least
 from histoxplain.evaluation.questions import spread
-from histoxplain.explain import attribute, choose_threshold, difference_map, evaluating, image_of, quantised
+from histoxplain.explain import (
+    ATTRIBUTIONS,
+    attribute,
+    choose_threshold,
+    difference_map,
+    evaluating,
+    image_of,
+    quantised,
+    spatial_layers,
+)
 from histoxplain.metrics import Interval, ratio_interval, share_interval
 from histoxplain.metrics.segmentation import MEASURES
 
@@ -25,6 +34,7 @@ BASELINES = ("rise", "score-cam", "layer-cam", "grad-cam")
 RISE = {"masks": 1000, "grid": 8, "p": 0.1}
 """As published, but for the number of masks (6000 there)."""
 LEVELS = 50
+LARGEST = 32
 BATCH = 32
 
 
@@ -122,7 +132,8 @@ def measure_masks(
     Inpainting uses a threshold that needs no true mask: its own, or one that labels of validation images choose.
     Images that the classifier finds normal have an empty mask. Attribution maps of the (likeliest) abnormal class get
     the threshold that suits the true masks of these very images best, either a share of each map's peak or a share of
-    its pixels: no more can be had from them by one threshold.
+    its pixels, and where they are of a layer the best layer, too (the last of each size is tried): no more can be had
+    from them by one threshold.
 
     Args:
         explainer: of a bundle with an inpainter.
@@ -241,6 +252,25 @@ def attributions(bundle: Any, x: Tensor, method: str, normal: int, seed: int = 0
     p[:, normal] = -1
     found = attribute(bundle, list(x), method, target=p.argmax(1).tolist(), seed=seed, **options)
     return torch.stack([one.map for one in found]).clamp(min=0)
+
+
+def best_of_layers(
+    explainer: Inpainting, x: Tensor, truth: Tensor, method: str, seed: int = 0, **options: Any
+) -> tuple[dict[str, Tensor], str]:
+    """The scores of an attribution method's masks at their best threshold and layer, and these in words."""
+    bundle, tried = explainer.bundle, []
+    layers = layers_by_size(bundle.classifier, x[0]) if ATTRIBUTIONS[method].layer else [None]
+    for layer in layers:
+        more = {} if layer is None else {"layer": layer}
+        found, said = best_masks(attributions(bundle, x, method, explainer.only, seed, **options, **more), truth)
+        tried.append((metrics.segmentation_scores(found, truth), said if layer is None else f"{said}, {layer}"))
+    return max(tried, key=lambda one: float(one[0]["iou"].mean()))
+
+
+def layers_by_size(classifier: Any, x: Tensor) -> list[str]:
+    """The last layer of each size of map, of 2 to 32 pixels across."""
+    found = {shape[-1]: name for name, shape in spatial_layers(classifier, x).items()}
+    return [name for side, name in found.items() if 2 <= side <= LARGEST]
 
 
 def best_masks(maps: Tensor, truth: Tensor) -> tuple[Tensor, str]:
