@@ -149,7 +149,7 @@ def measure_masks(
     Raises:
         InputError: if images have no masks or masks of another shape, or none is abnormal.
     """
-    bundle, settings, said = explainer.bundle, explainer.mask, "its own"
+    settings, said = explainer.mask, "its own"
     images = masked_images(explainer, source, limit)
     sick = images.abnormal
     check(bool(sick.any()), "data", "hold an abnormal image, one whose mask is not empty", f"none in {len(sick)}")
@@ -166,10 +166,8 @@ def measure_masks(
     names, thresholds = [explainer.method], [f"{settings.threshold:.3f}, {said}"]
     for method in baselines:
         options = RISE | {"masks": rise_masks} if method == "rise" else {}
-        found, threshold = best_masks(
-            attributions(bundle, images.x[sick], method, explainer.only, seed, **options), truth
-        )
-        scores.append(metrics.segmentation_scores(found, truth))
+        best, threshold = best_of_layers(explainer, images.x[sick], truth, method, seed, **options)
+        scores.append(best)
         names.append(method)
         thresholds.append(threshold)
     scores.append(metrics.segmentation_scores(torch.ones_like(truth), truth))

@@ -87,6 +87,7 @@ def test_figures_are_those_known_on_paper(bundle):
     assert found.validity.value == pytest.approx(2 / 3)
     assert found.false_alarms.value == 0
     assert [row.method for row in others] == ["grad-cam", "rise", "everything"]
+    assert others[0].threshold.endswith(", layer")  # the only one there is
     assert others[-1].scores["iou"].value == pytest.approx(24 / 256)
     best = max(row.scores["iou"].value for row in others)
     assert found.ahead.value == pytest.approx(ours.scores["iou"].value - best)
