@@ -56,7 +56,7 @@ class Desk:
             if self._here > self.waiting:
                 raise BusyError
             self._here += 1
-        job = self._pool.submit(copy_context().run, work)
+            job = self._pool.submit(copy_context().run, work)  # in here: who counts first is served first
         job.add_done_callback(self._gone)
         try:
             return job.result(self.seconds)

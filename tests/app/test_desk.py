@@ -31,7 +31,8 @@ def test_questions_are_worked_on_one_after_another_in_order():
         thread.join()
     assert order == [0, 1, 2, 3, 4]
     assert max(most) == 1
-    assert desk._here == 0
+    while desk._here:  # the last one is counted off just after its answer is there
+        pass
 
 
 def test_too_many_are_sent_away_at_once():
