@@ -20,7 +20,7 @@ from torch import Tensor
 from histoxplain._checks import check
 from histoxplain._device import resolve_device, resolve_precision
 from histoxplain._malloc import keep_freed_memory
-from histoxplain.data import open_source, to_unit
+from histoxplain.data import fingerprint, open_source, to_unit
 from histoxplain.metrics.perceptual import PerceptualDistance
 from histoxplain.models import Classifier, Generator, load_encoder, save_encoder
 from histoxplain.models.checkpoint import load_checkpoint
@@ -83,6 +83,7 @@ def train_encoder(
     settings = {"data": str(data), **(names or {}), **asdict(config)}
     state = open_run(out, settings, resume, CHANGEABLE, asdict(EncoderTrainingConfig()))
     training = EncoderTraining(source.pixels(chosen), generator, classifier, config, fresh=state is None)
+    training.origin = {"data": fingerprint(source)}
     if state is not None:
         training.load_state_dict(state)
     Run(out, training, quiet).train()
@@ -125,6 +126,7 @@ class EncoderTraining:
         self.opt = torch.optim.Adam(self.E.parameters(), lr=config.lr, betas=(0.9, 0.99), fused=True)
         self.perceptual = PerceptualDistance().to(self.device).requires_grad_(False)
         self.images_seen, self.steps, self.log_lines = 0, 0, 0
+        self.origin: dict[str, str] = {}  # what checkpoints say of the data
         self.sums: dict[str, list[Tensor]] = {}
 
     def _encoder(self, fresh: bool) -> DetailEncoder:
@@ -205,7 +207,7 @@ class EncoderTraining:
 
     def save(self, out: Path, log_lines: int) -> None:
         """Write the averaged encoder and the state for a resume."""
-        save_encoder(out / "encoder.safetensors", self.ema, {"images_seen": self.images_seen})
+        save_encoder(out / "encoder.safetensors", self.ema, {**self.origin, "images_seen": self.images_seen})
         save_snapshot(out / STATE, {**self.state_dict(), "log_lines": log_lines})
 
     def state_dict(self) -> dict[str, Any]:

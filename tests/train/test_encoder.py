@@ -4,9 +4,11 @@ import torch
 from torch import nn
 
 from histoxplain import InputError
-from histoxplain.models import DetailEncoder, Generator, GeneratorConfig, load_encoder
+from histoxplain.data import fingerprint, open_source
+from histoxplain.data.synthetic import prepare_tissue
+from histoxplain.models import DetailEncoder, Generator, GeneratorConfig, load_checkpoint, load_encoder
 from histoxplain.models.detail_encoder import config_for
-from histoxplain.train import EncoderTraining, EncoderTrainingConfig
+from histoxplain.train import EncoderTraining, EncoderTrainingConfig, train_encoder
 from histoxplain.train.encoder import start_encoder
 from histoxplain.train.latents import Latents
 
@@ -117,3 +119,13 @@ def test_networks_that_do_not_fit():
 def test_the_shape_follows_from_the_generator():
     config = config_for(generator())
     assert (config.num_ws, config.w_dim, config.detail_channels, config.resolution) == (6, 8, 16, 16)
+
+
+def test_a_whole_training_says_what_it_saw(tmp_path):
+    prepare_tissue(tmp_path / "d.lmdb", 30, 16)
+    config = EncoderTrainingConfig(**TINY, kimg=0.016, snapshot_kimg=0.016, tick_kimg=0.008)
+    path = train_encoder(tmp_path / "d.lmdb", tmp_path / "run", generator(), Redness(), config, quiet=True)
+    meta = load_checkpoint(path).meta
+    assert meta["images_seen"] == 16
+    assert meta["data"] == fingerprint(open_source(tmp_path / "d.lmdb", split="train"))
+    assert len((tmp_path / "run/log.jsonl").read_text().splitlines()) == 2
