@@ -133,6 +133,8 @@ def test_two_visitors_get_their_own_answers(visit, picture_file):
 
 
 def test_another_bundle_offers_what_it_can_do(visit, picture_file):
+    from playwright.sync_api import expect
+
     page = visit()
     page.get_by_label("What does your image show?").click()
     page.get_by_role("option", name="Colours of undrawn").click()
@@ -140,5 +142,5 @@ def test_another_bundle_offers_what_it_can_do(visit, picture_file):
     hand_in(page, picture_file("other.png"))
     page.get_by_text("other.png").wait_for()
     page.get_by_text("More choices").click()
-    assert page.get_by_role("radio").count() == 1
+    expect(page.get_by_role("radio")).to_have_count(1, timeout=_browser.PATIENCE)
     answered(page).get_by_text("The classifier says red. What would make it say").wait_for()
