@@ -55,6 +55,14 @@ def visit(chromium, address):
         assert complaints == []
 
 
+def sure(locator):
+    """What is asserted of it is waited for, as long as for everything else."""
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=_browser.PATIENCE)
+    return expect(locator)
+
+
 def hand_in(page, path):
     page.locator("input[type=file]").first.set_input_files(path)
 
@@ -68,10 +76,10 @@ def answered(page):
 
 def test_a_visitor_takes_a_report_away(visit, picture_file, tmp_path):
     page = visit()
-    assert page.get_by_role("button", name="Show me").is_disabled()
+    sure(page.get_by_role("button", name="Show me")).to_be_disabled()
     hand_in(page, picture_file("my tile.png"))
     page.get_by_text("my tile.png").wait_for()
-    assert page.get_by_test_id("label-output-value").inner_text() == "red"
+    sure(page.get_by_test_id("label-output-value")).to_have_text("red")
     page.get_by_label("What should it say instead?").click()
     page.get_by_role("option", name="medium").click()
     report = answered(page)
@@ -95,13 +103,13 @@ def test_an_example_needs_no_file(visit):
     page = visit(color_scheme="dark")
     page.get_by_role("button", name="Show an example").click()
     page.get_by_text("no such patient exists").wait_for()
-    assert page.get_by_test_id("label-output-value").inner_text() == "dark"
+    sure(page.get_by_test_id("label-output-value")).to_have_text("dark")
     answered(page).get_by_text("The classifier says dark. What would make it say medium?").wait_for()
     _browser.photograph(page, "page-example-dark")
     page.get_by_role("button", name="Show an example").click()
     page.get_by_text("generated-dark-1").wait_for()
     page.locator(ANSWER).wait_for(state="detached")  # it was about another image
-    assert page.get_by_role("button", name="Save the report").is_hidden()
+    sure(page.get_by_role("button", name="Save the report")).to_be_hidden()
 
 
 def test_wrong_and_huge_files_are_told_in_words(visit, tmp_path, picture_file):
@@ -110,12 +118,12 @@ def test_wrong_and_huge_files_are_told_in_words(visit, tmp_path, picture_file):
     page = visit()
     hand_in(page, tmp_path / "letter.png")
     page.get_by_text("The image must be a readable image, got letter.png").wait_for()
-    assert page.get_by_role("button", name="Show me").is_disabled()
+    sure(page.get_by_role("button", name="Show me")).to_be_disabled()
     _browser.photograph(page, "page-wrong-file")
     page = visit(strict=False)  # gradio looks for the progress of an upload that it has refused
     hand_in(page, tmp_path / "huge.png")
     page.get_by_text("exceed the maximum allowed size").first.wait_for()
-    assert page.get_by_role("button", name="Show me").is_disabled()
+    sure(page.get_by_role("button", name="Show me")).to_be_disabled()
     _browser.photograph(page, "page-huge-file")
 
 
@@ -133,8 +141,6 @@ def test_two_visitors_get_their_own_answers(visit, picture_file):
 
 
 def test_another_bundle_offers_what_it_can_do(visit, picture_file):
-    from playwright.sync_api import expect
-
     page = visit()
     page.get_by_label("What does your image show?").click()
     page.get_by_role("option", name="Colours of undrawn").click()
@@ -142,5 +148,5 @@ def test_another_bundle_offers_what_it_can_do(visit, picture_file):
     hand_in(page, picture_file("other.png"))
     page.get_by_text("other.png").wait_for()
     page.get_by_text("More choices").click()
-    expect(page.get_by_role("radio")).to_have_count(1, timeout=_browser.PATIENCE)
+    sure(page.get_by_role("radio")).to_have_count(1)
     answered(page).get_by_text("The classifier says red. What would make it say").wait_for()
