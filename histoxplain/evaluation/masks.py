@@ -164,9 +164,10 @@ def measure_masks(
     truth = images.truth[sick]
     scores = [metrics.segmentation_scores(masks[sick], truth)]
     names, thresholds = [explainer.method], [f"{settings.threshold:.3f}, {said}"]
+    target = likeliest_abnormal(explainer, images.x[sick])
     for method in baselines:
         options = RISE | {"masks": rise_masks} if method == "rise" else {}
-        best, threshold = best_of_layers(explainer, images.x[sick], truth, method, seed, **options)
+        best, threshold = best_of_layers(explainer.bundle, images.x[sick], truth, method, target, seed, **options)
         scores.append(best)
         names.append(method)
         thresholds.append(threshold)
@@ -243,25 +244,28 @@ def changes(explainer: Inpainting, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return tuple(torch.cat(part) for part in zip(*parts))
 
 
-def attributions(bundle: Any, x: Tensor, method: str, normal: int, seed: int = 0, **options: Any) -> Tensor:
-    """Maps of the likeliest abnormal class, `(N, H, W)`; what speaks against it is 0."""
-    with torch.no_grad(), evaluating(bundle.classifier):
-        p = torch.cat([bundle.classifier.probabilities(some).float().cpu() for some in x.split(BATCH)])
-    p[:, normal] = -1
-    found = attribute(bundle, list(x), method, target=p.argmax(1).tolist(), seed=seed, **options)
-    return torch.stack([one.map for one in found]).clamp(min=0)
+def likeliest_abnormal(explainer: Inpainting, x: Tensor) -> list[int]:
+    """Of each image, the class that the classifier finds likeliest besides the normal one."""
+    with torch.no_grad(), evaluating(explainer.bundle.classifier):
+        p = torch.cat([explainer.bundle.classifier.probabilities(some).float().cpu() for some in x.split(BATCH)])
+    p[:, explainer.only] = -1
+    return p.argmax(1).tolist()
 
 
 def best_of_layers(
-    explainer: Inpainting, x: Tensor, truth: Tensor, method: str, seed: int = 0, **options: Any
+    bundle: Any, x: Tensor, truth: Tensor, method: str, target: list[int], seed: int = 0, **options: Any
 ) -> tuple[dict[str, Tensor], str]:
-    """The scores of an attribution method's masks at their best threshold and layer, and these in words."""
-    bundle, tried = explainer.bundle, []
+    """The scores of an attribution method's masks at their best threshold and layer, and these in words.
+
+    What speaks against the class `target` counts as nothing.
+    """
+    tried = []
     layers = layers_by_size(bundle.classifier, x[0]) if ATTRIBUTIONS[method].layer else [None]
     for layer in layers:
         more = {} if layer is None else {"layer": layer}
-        found, said = best_masks(attributions(bundle, x, method, explainer.only, seed, **options, **more), truth)
-        tried.append((metrics.segmentation_scores(found, truth), said if layer is None else f"{said}, {layer}"))
+        found = attribute(bundle, list(x), method, target=target, seed=seed, **options, **more)
+        masks, said = best_masks(torch.stack([one.map for one in found]).clamp(min=0), truth)
+        tried.append((metrics.segmentation_scores(masks, truth), said if layer is None else f"{said}, {layer}"))
     return max(tried, key=lambda one: float(one[0]["iou"].mean()))
 
 

@@ -7,9 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter
-from skimage.measure import label
-from skimage.morphology import closing, disk, opening
 from torch import Tensor
 
 from histoxplain._checks import check, check_at_least, check_between, check_one_of
@@ -77,18 +74,23 @@ class MaskSettings:
         maps = maps.float().cpu()
         if not self.smooth:
             return maps
+        from scipy.ndimage import gaussian_filter
+
         return torch.from_numpy(gaussian_filter(maps.numpy(), (0, self.smooth, self.smooth), mode="nearest"))
 
     def _tidied(self, mask: np.ndarray) -> np.ndarray:
-        if self.opening:
-            mask = _framed(opening, mask, self.opening)
-        if self.closing:
-            mask = _framed(closing, mask, self.closing)
+        if self.opening or self.closing:
+            from skimage.morphology import closing, opening
+
+            mask = _framed(opening, mask, self.opening) if self.opening else mask
+            mask = _framed(closing, mask, self.closing) if self.closing else mask
         return largest_part(mask) if self.largest else mask
 
 
 def _framed(change: Callable[..., np.ndarray], mask: np.ndarray, radius: int) -> np.ndarray:
     """Morphology of a mask that goes on beyond the edge as it ends there."""
+    from skimage.morphology import disk
+
     return change(np.pad(mask, radius, mode="edge"), disk(radius))[radius:-radius, radius:-radius]
 
 
@@ -99,6 +101,8 @@ def largest_part(mask: np.ndarray) -> np.ndarray:
         >>> largest_part(np.array([[True, False, True, True]])).tolist()
         [[False, False, True, True]]
     """
+    from skimage.measure import label
+
     parts = label(mask, connectivity=2)
     sizes = np.bincount(parts.ravel())[1:]
     return parts == 1 + sizes.argmax() if len(sizes) else mask

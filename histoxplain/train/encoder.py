@@ -10,7 +10,6 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,19 +17,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from histoxplain._checks import check
-from histoxplain._device import resolve_device, resolve_precision
 from histoxplain._malloc import keep_freed_memory
 from histoxplain.data import fingerprint, open_source, to_unit
-from histoxplain.metrics.perceptual import PerceptualDistance
 from histoxplain.models import Classifier, Generator, load_encoder, save_encoder
 from histoxplain.models.checkpoint import load_checkpoint
 from histoxplain.models.detail_encoder import DetailEncoder, config_for, encode
 from histoxplain.models.feature_encoder import KIND as BESIDE
+from histoxplain.train.beside import BesideGenerator
 from histoxplain.train.config_encoder import CHANGEABLE, EncoderTrainingConfig
 from histoxplain.train.ema import ema_beta, update_ema
 from histoxplain.train.gan import apply_gradients
 from histoxplain.train.grow import transfer
-from histoxplain.train.halves import Halves, check_networks_fit
 from histoxplain.train.latents import Latents
 from histoxplain.train.loop import STATE, open_run, save_snapshot
 from histoxplain.train.losses import reconstruction_loss
@@ -90,7 +87,7 @@ def train_encoder(
     return Path(out) / "encoder.safetensors"
 
 
-class EncoderTraining:
+class EncoderTraining(BesideGenerator):
     """An encoder, its optimiser and everything a resumed training needs to continue exactly.
 
     Args:
@@ -102,6 +99,7 @@ class EncoderTraining:
     """
 
     title = "train encoder"
+    parts = ("E", "ema", "opt")
     headline = ("image", "kept", "images_per_second")
 
     def __init__(
@@ -112,22 +110,12 @@ class EncoderTraining:
         config: EncoderTrainingConfig,
         fresh: bool = True,
     ) -> None:
-        self.config, self.pixels = config, pixels
-        self.device = resolve_device(config.device)
-        check_networks_fit(pixels, generator, classifier)
-        self.G = generator.to(self.device).set_precision(config.precision).eval().requires_grad_(False)
-        self.C = classifier.to(self.device).eval().requires_grad_(False)
-        self.autocast = resolve_precision(config.precision, self.device)
-        self.halves = Halves(pixels, self.G, config.mirror, config.quarter_turns, config.seed)
+        super().__init__(pixels, generator, classifier, config)
         torch.manual_seed(config.seed)
         self.latents = Latents(self.G, config.seed)
         self.E = self._encoder(fresh)
         self.ema = deepcopy(self.E).eval().requires_grad_(False)
         self.opt = torch.optim.Adam(self.E.parameters(), lr=config.lr, betas=(0.9, 0.99), fused=True)
-        self.perceptual = PerceptualDistance().to(self.device).requires_grad_(False)
-        self.images_seen, self.steps, self.log_lines = 0, 0, 0
-        self.origin: dict[str, str] = {}  # what checkpoints say of the data
-        self.sums: dict[str, list[Tensor]] = {}
 
     def _encoder(self, fresh: bool) -> DetailEncoder:
         config = self.config
@@ -188,15 +176,6 @@ class EncoderTraining:
         self._note("kept", (opinion.argmax(1) == before.argmax(1)).float().mean())
         return sum(getattr(config, f"{name}_weight") * value for name, value in terms.items())
 
-    def _note(self, name: str, value: Tensor) -> None:
-        self.sums.setdefault(name, []).append(value.detach())
-
-    def report(self, seconds: float, rate: float) -> dict[str, Any]:
-        """Means since the last report, for the log and the progress bar."""
-        means = {name: torch.stack(values).mean().item() for name, values in self.sums.items()}
-        self.sums = {}
-        return {"kimg": self.images_seen / 1000, "seconds": seconds, "images_per_second": rate, **means}
-
     @torch.no_grad()
     def show(self, out: Path) -> None:
         """Write `samples-<kimg>.png`: originals, and below them their reconstructions."""
@@ -207,22 +186,8 @@ class EncoderTraining:
 
     def save(self, out: Path, log_lines: int) -> None:
         """Write the averaged encoder and the state for a resume."""
-        save_encoder(out / "encoder.safetensors", self.ema, {**self.origin, "images_seen": self.images_seen})
+        save_encoder(out / "encoder.safetensors", self.ema, self.meta)
         save_snapshot(out / STATE, {**self.state_dict(), "log_lines": log_lines})
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that changes while training."""
-        parts = {name: getattr(self, name).state_dict() for name in ("E", "ema", "opt")}
-        counters = {name: getattr(self, name) for name in ("images_seen", "steps")}
-        return {**parts, **counters, **self.halves.state_dict(), "sums": self.sums}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from `state_dict`."""
-        for name in ("E", "ema", "opt"):
-            getattr(self, name).load_state_dict(state[name])
-        self.images_seen, self.steps = state["images_seen"], state["steps"]
-        self.sums, self.log_lines = state["sums"], state.get("log_lines", 0)
-        self.halves.load_state_dict(state)
 
 
 def start_encoder(E: DetailEncoder, path: str | Path) -> None:

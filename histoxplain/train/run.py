@@ -61,8 +61,8 @@ class Run:
                     self.report(time.perf_counter() - began, training.images_seen - tick)
                     tick, began = training.images_seen, time.perf_counter()
                 if training.images_seen - snapshot >= config.snapshot_kimg * 1000 or done:
-                    self.save()
                     self.show()
+                    self.save()  # last, so that it knows what showing wrote and drew
                     snapshot = training.images_seen
                 interruption.heed()
 

@@ -9,26 +9,24 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from histoxplain._checks import check
-from histoxplain._device import resolve_device, resolve_precision
 from histoxplain._malloc import keep_freed_memory
-from histoxplain.data import open_source
-from histoxplain.metrics.perceptual import PerceptualDistance
+from histoxplain.data import fingerprint, open_source
 from histoxplain.models import Classifier, ConceptModel, DetailEncoder, Encoder, Generator, save_concepts
 from histoxplain.models.detail import detailed
 from histoxplain.models.detail_encoder import encode
 from histoxplain.models.viscoin.model import config_for, pooled
+from histoxplain.train.beside import BesideGenerator
 from histoxplain.train.config_viscoin import CHANGEABLE, ViscoinConfig
 from histoxplain.train.ema import ema_beta, update_ema
 from histoxplain.train.encoder import FALL, RAMP
 from histoxplain.train.gan import apply_gradients
-from histoxplain.train.halves import Halves, check_networks_fit
 from histoxplain.train.loop import STATE, open_run, save_snapshot
 from histoxplain.train.run import Run
 from histoxplain.train.sampler import subset
@@ -85,13 +83,14 @@ def train_viscoin(
     settings = {"data": str(data), **(names or {}), **asdict(config)}
     state = open_run(out, settings, resume, CHANGEABLE, asdict(ViscoinConfig()))
     training = ViscoinTraining(source.pixels(chosen), classifier, generator, config, encoder)
+    training.origin = {"data": fingerprint(source)}
     if state is not None:
         training.load_state_dict(state)
     Run(out, training, quiet).train()
     return Path(out) / NETWORK
 
 
-class ViscoinTraining:
+class ViscoinTraining(BesideGenerator):
     """A concept model, its optimiser and everything a resumed training needs to continue exactly.
 
     Args:
@@ -103,6 +102,7 @@ class ViscoinTraining:
     """
 
     title = "train viscoin"
+    parts = ("model", "ema", "opt")
     headline = ("agrees", "active", "images_per_second")
 
     def __init__(
@@ -113,23 +113,14 @@ class ViscoinTraining:
         config: ViscoinConfig,
         encoder: Encoder | DetailEncoder | None = None,
     ) -> None:
-        self.config, self.pixels = config, pixels
-        self.device = resolve_device(config.device)
-        check_networks_fit(pixels, generator, classifier)
-        self.G = generator.to(self.device).set_precision(config.precision).eval().requires_grad_(False)
-        self.C = classifier.to(self.device).eval().requires_grad_(False)
+        super().__init__(pixels, generator, classifier, config)
         self.encoder = None
         if encoder is not None and config.support != "features":
             self.encoder = encoder.to(self.device).set_precision(config.precision).eval().requires_grad_(False)
-        self.autocast = resolve_precision(config.precision, self.device)
-        self.halves = Halves(pixels, self.G, config.mirror, config.quarter_turns, config.seed)
         torch.manual_seed(config.seed)
         self.model, self.ema = self._model(), self._model()
         self.ema.eval().requires_grad_(False)
         self.opt = torch.optim.Adam(self.model.parameters(), lr=config.lr, betas=(0.9, 0.99), fused=True)
-        self.perceptual = PerceptualDistance().to(self.device).requires_grad_(False)
-        self.images_seen, self.steps, self.log_lines = 0, 0, 0
-        self.sums: dict[str, list[Tensor]] = {}
 
     def _model(self) -> ConceptModel:
         c, support = self.config, None if self.config.support == "auto" else self.config.support
@@ -242,37 +233,14 @@ class ViscoinTraining:
         share = torch.rand(len(found), 1, 1, 1, generator=self.halves.rng, device=self.device)
         return F.pad(self.model.config.detail * share * found, (0, 0, 0, 0, 0, 0, generated, 0))
 
-    def _note(self, name: str, value: Tensor) -> None:
-        self.sums.setdefault(name, []).append(value.detach())
-
-    def report(self, seconds: float, rate: float) -> dict[str, Any]:
-        """Means since the last report, for the log and the progress bar."""
-        means = {name: torch.stack(values).mean().item() for name, values in self.sums.items()}
-        self.sums = {}
-        return {"kimg": self.images_seen / 1000, "seconds": seconds, "images_per_second": rate, **means}
-
     def show(self, out: Path) -> None:
         """Write `samples-<kimg>.png` and `concepts-<kimg>.png`; see `viscoin_sheets`."""
         save_sheets(out, self.ema, self.pixels, self.images_seen)
 
     def save(self, out: Path, log_lines: int) -> None:
         """Write the averaged concepts and the state for a resume."""
-        save_concepts(out / NETWORK, self.ema, {"images_seen": self.images_seen})
+        save_concepts(out / NETWORK, self.ema, self.meta)
         save_snapshot(out / STATE, {**self.state_dict(), "log_lines": log_lines})
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that changes while training."""
-        parts = {name: getattr(self, name).state_dict() for name in ("model", "ema", "opt")}
-        counters = {name: getattr(self, name) for name in ("images_seen", "steps")}
-        return {**parts, **counters, **self.halves.state_dict(), "sums": self.sums}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from `state_dict`."""
-        for name in ("model", "ema", "opt"):
-            getattr(self, name).load_state_dict(state[name])
-        self.images_seen, self.steps = state["images_seen"], state["steps"]
-        self.sums, self.log_lines = state["sums"], state.get("log_lines", 0)
-        self.halves.load_state_dict(state)
 
 
 class Seen(NamedTuple):
