@@ -53,3 +53,31 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
         part.rename(path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def replacing_files(path: str | Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path`; its files move into `path` when the block ends well, and go otherwise.
+
+    Other files in `path` stay.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "a").mkdir(), Path(folder, "a/old.txt").write_text("stays")
+        ...     with replacing_files(f"{folder}/a") as part:
+        ...         _ = (part / "b.txt").write_text("whole")
+        ...     print(sorted(p.name for p in Path(folder, "a").iterdir()), len(list(Path(folder).iterdir())))
+        ['b.txt', 'old.txt'] 1
+    """
+    path = Path(path).absolute()
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        path.mkdir(exist_ok=True)
+        for file in part.iterdir():
+            file.replace(path / file.name)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

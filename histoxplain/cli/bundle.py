@@ -7,25 +7,20 @@ training, bundle.json, and a model card in README.md with the settings of the tr
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
+from histoxplain.cli.bundle_card import Part, write_card
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from histoxplain.models import Checkpoint
 
 ROLES = ("generator", "encoder", "translator", "inpainter", "classifier", "concepts", "oracle")
 """Of the networks that a bundle may hold, in the order of the card."""
-PICTURES = {
-    "samples.png": "Samples, one row a class",
-    "translations.png": "For each class a row of images, their translations, and the way back",
-    "inpaintings.png": "For each class a row of images, how they look as normal, and the difference",
-}
-"""Of the card, where they were made."""
 ADOPTED = "adopted"
 """The kind of a classifier that came as somebody's own network."""
 
@@ -73,63 +68,68 @@ class Command:
         print(f"bundle -> {make_bundle(self)}")
 
 
-@dataclass(frozen=True)
-class _Part:
-    """One checkpoint on its way into the bundle: its `role`, the `file` it comes from and what that holds."""
-
-    role: str
-    file: Path
-    checkpoint: Checkpoint
-    run: dict[str, Any] = field(default_factory=dict)
-
-
 def make_bundle(command: Command) -> Path:
-    """Copy the checkpoints, draw samples, write `bundle.json` and the card."""
-    from histoxplain._checks import check, check_exists
-    from histoxplain.models import load_bundle, load_classifier, save_adopted, save_checkpoint, write_bundle
+    """Copy the checkpoints, draw samples, write `bundle.json` and the card; all of them, or nothing where one fails.
+
+    Of a bundle that was there before, files that are not written again stay.
+    """
+    from histoxplain._atomic import replacing_files
+    from histoxplain._checks import InputError, check, check_exists
+    from histoxplain.models.bundle import DESCRIPTION
 
     drawn = bool(command.generator or command.translator or command.inpainter)
     way_out = "train one with `train gan`, `train cyclegan` or `train inpainting`"
     check(drawn, "generator", "be given, or a translator or an inpainter", "none", way_out)
+    out = command.out
+    free = not out.exists() or (out / DESCRIPTION).is_file() or (out.is_dir() and not any(out.iterdir()))
+    check(free, "OUT", "be a new folder, an empty one or a bundle", out, "choose another name")
     wanted = {role: getattr(command, role) for role in ROLES}
     parts = [read_part(role, check_exists(role, file)) for role, file in wanted.items() if file is not None]
     figures = {path.stem: read_figures(check_exists("figures", path)) for path in command.figures}
-    if command.reference is not None:
-        check_exists("reference", command.reference)
-    for part in parts:
-        kept = part.checkpoint
-        if kept.kind == ADOPTED:
-            save_adopted(file_of(command, part), load_classifier(part.file))
-            continue
-        state = {name: smaller(tensor) if command.half else tensor for name, tensor in kept.state.items()}
-        save_checkpoint(file_of(command, part), state, kind=kept.kind, config=kept.config, meta=kept.meta)
-    files = {part.role: file_of(command, part).name for part in parts}
     about = {"title": command.title, "data": command.data, "licence": command.licence, "figures": figures}
     if command.advice is not None:
-        about |= json.loads(check_exists("advice", command.advice).read_text(encoding="utf-8"))
-    write_bundle(command.out, command.out.name, files, **about)
-    bundle = load_bundle(command.out)
-    if bundle.generator is not None:
-        draw_samples(bundle, command.out / "samples.png")
-    copy_picture(command.translator, command.out / "translations.png")
-    copy_picture(command.inpainter, command.out / "inpaintings.png")
-    if command.pairs and bundle.generator is not None:
-        draw_pairs(bundle, command.out / "counterfactuals.png")
-    write_card(command, parts, figures)
+        about |= read_advice(check_exists("advice", command.advice))
     if command.reference is not None:
-        from histoxplain.cli.reference import add_reference
+        check_exists("reference", command.reference)
+    with replacing_files(out) as folder:
+        files = {part.role: write_part(part, folder, command.half).name for part in parts}
+        try:
+            fill(folder, command, files, about)
+        except InputError as error:  # the user knows nothing of the folder beside
+            raise InputError(str(error).replace(str(folder), str(out))) from error
+        write_card(folder, command.title or out.resolve().name, facts_of(command), parts, figures)
+    return out
 
-        add_reference(command.out, command.reference)
-    return command.out
+
+def fill(folder: Path, command: Command, files: dict[str, str], about: dict[str, Any]) -> None:
+    """Describe checkpoints that lie in a folder as a bundle, see that they fit, and draw what they draw."""
+    from histoxplain.cli.reference import add_reference
+    from histoxplain.models import load_bundle, write_bundle
+
+    write_bundle(folder, command.out.resolve().name, files, **about)
+    bundle = load_bundle(folder)
+    if bundle.generator is not None:
+        draw_samples(bundle, folder / "samples.png")
+        if command.pairs:
+            draw_pairs(bundle, folder / "counterfactuals.png")
+    copy_picture(command.translator, folder / "translations.png")
+    copy_picture(command.inpainter, folder / "inpaintings.png")
+    if command.reference is not None:
+        add_reference(folder, command.reference)
 
 
-def read_part(role: str, file: Path) -> _Part:
+def facts_of(command: Command) -> dict[str, str]:
+    """What the card says first."""
+    return {"Data": command.data, "Terms of the data": command.licence}
+
+
+def read_part(role: str, file: Path) -> Part:
     """Read a checkpoint and, where they lie beside it, its training's settings and figures."""
     from histoxplain.models import Checkpoint, load_checkpoint
     from histoxplain.models.adopted_file import described
 
     if file.suffix == ".json":
-        return _Part(role, file, Checkpoint({}, ADOPTED, described(file)))
+        return Part(role, file, Checkpoint({}, ADOPTED, described(file)))
 
     kinds = {
         "generator": "stylegan2.generator",
@@ -146,7 +146,7 @@ def read_part(role: str, file: Path) -> _Part:
     found = load_checkpoint(file)
     if (role in kinds, found.kind) != (False, "vote"):  # several classifiers that vote stand for one
         found = load_checkpoint(file, kinds.get(role, "classifier"))
-    return _Part(role, file, found, run)
+    return Part(role, file, found, run)
 
 
 def read_figures(path: Path) -> dict[str, Any]:
@@ -155,9 +155,32 @@ def read_figures(path: Path) -> dict[str, Any]:
     return figures | ({"data": Path(figures["data"]).name} if figures.get("data") else {})
 
 
-def file_of(command: Command, part: _Part) -> Path:
-    """Where a part lies in the bundle."""
-    return command.out / f"{part.role}{'.json' if part.checkpoint.kind == ADOPTED else '.safetensors'}"
+def read_advice(path: Path) -> dict[str, Any]:
+    """What else belongs into `bundle.json`.
+
+    Raises:
+        InputError: if the file is no JSON object.
+    """
+    from histoxplain._checks import check
+
+    try:
+        advice = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        advice = None
+    check(isinstance(advice, dict), "advice", "be a JSON file with an object", path)
+    return advice
+
+
+def write_part(part: Part, folder: Path, half: bool) -> Path:
+    """Put a checkpoint into the folder; returns its file."""
+    from histoxplain.models import load_classifier, save_adopted, save_checkpoint
+
+    kept = part.checkpoint
+    if kept.kind == ADOPTED:
+        return save_adopted(folder / f"{part.role}.json", load_classifier(part.file))
+    state = {name: smaller(tensor) if half else tensor for name, tensor in kept.state.items()}
+    file = folder / f"{part.role}.safetensors"
+    return save_checkpoint(file, state, kind=kept.kind, config=kept.config, meta=kept.meta)
 
 
 def smaller(tensor: Tensor) -> Tensor:
@@ -213,99 +236,3 @@ def stack(images: list[Tensor]) -> Tensor:
     import torch
 
     return torch.stack([image.cpu() for image in images])
-
-
-def write_card(command: Command, parts: list[_Part], figures: dict[str, Any]) -> None:
-    """Write the model card."""
-    from histoxplain._atomic import replacing
-
-    facts = {"Data": command.data, "Terms of the data": command.licence}
-    lines = [f"# {command.title or command.out.name}", ""]
-    for name, caption in PICTURES.items():
-        lines += [f"![{caption}]({name})", ""] if (command.out / name).exists() else []
-    lines += ["For research only: not a medical device, and no basis for a diagnosis.", ""]
-    lines += [f"- **{name}**: {value}" for name, value in facts.items() if value]
-    for part in parts:
-        lines += ["", f"## {part.role.capitalize()}", "", *describe(part)]
-    for name, values in figures.items():
-        masks = values.get("masks")
-        lines += ["", f"## Measured: {name}", "", *table({k: v for k, v in values.items() if k != "masks"})]
-        lines += ["", *mask_table(masks)] if masks else []
-    with replacing(command.out / "README.md") as beside:
-        beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def describe(part: _Part) -> list[str]:
-    """What a checkpoint is and how it was made, as lines of Markdown."""
-    settings = {k: v for k, v in part.checkpoint.config.items() if v is not None}
-    if part.checkpoint.kind == "vote":
-        settings["members"] = " and ".join(member["architecture"] for member in settings["members"])
-    if part.role == "concepts":
-        settings = {k: v for k, v in settings.items() if not isinstance(v, list)}
-    lines = ["Network: " + ", ".join(f"{name} {value}" for name, value in settings.items()) + "."]
-    meta = part.checkpoint.meta
-    if isinstance(meta.get("start"), dict):
-        lines += ["", "Training started from " + ", ".join(f"{v} ({k})" for k, v in meta["start"].items()) + "."]
-    if meta.get("data"):
-        lines += ["", f"Digest of the data: {meta['data']}; histoxplain {part.checkpoint.version}."]
-    seen = meta.get("images_seen")
-    if seen:
-        went_on = bool(part.run.get("config", {}).get("start_from"))
-        which = "its last training, which went on from an earlier one" if went_on else "training"
-        lines += ["", f"Images seen in {which}: {seen:,}."]
-    settings = part.run.get("config", {})
-    if settings and (part.role != "encoder" or "image_weight" in settings):  # else they are the generator's
-        hidden = ("data", "device", "guide", "start_from", "bundle", "generator", "classifier", "label_classifier")
-        shown = {k: v for k, v in settings.items() if v is not None and k not in hidden}
-        lines += ["", "Training: " + ", ".join(f"{name} {value}" for name, value in shown.items()) + "."]
-    test = (part.run.get("metrics") or {}).get("test")
-    if test:
-        lines += ["", f"On {test['images']} test images: " + ", ".join(f"{k} {v}" for k, v in flat(test)) + "."]
-    return lines
-
-
-def flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Names and values of a nested dictionary, numbers to four digits; lists and what was not measured are left out.
-
-    Example:
-        >>> flat({"a": 1, "b": {"c": 0.123456}})
-        [('a', '1'), ('b, c', '0.1235')]
-    """
-    rows = []
-    for name, value in values.items():
-        if isinstance(value, dict):
-            rows += flat(value, f"{prefix}{name}, ")
-        elif value is not None and not isinstance(value, list):
-            rows.append((f"{prefix}{name}", f"{value:.4g}" if isinstance(value, float) else str(value)))
-    return rows
-
-
-def table(values: dict[str, Any]) -> list[str]:
-    """A nested dictionary as a Markdown table."""
-    return ["| | |", "|---|---|", *(f"| {name.replace('_', ' ')} | {value} |" for name, value in flat(values))]
-
-
-def mask_table(masks: dict[str, Any]) -> list[str]:
-    """How well masks agree with true ones, method by method, as a Markdown table."""
-    measures = ("iou", "dice", "precision", "recall")
-    lines = ["| masks | " + " | ".join(measures) + " | threshold |", "|---" * (len(measures) + 2) + "|"]
-    for row in masks["rows"]:
-        scores = (interval_text(row[measure]) for measure in measures)
-        lines.append(f"| {row['method']} | {' | '.join(scores)} | {row['threshold']} |")
-    said = ", ".join(
-        f"{name.replace('_', ' ')} {interval_text(masks[name])}" for name in ("ahead", "validity", "found")
-    )
-    return [*lines, "", f"{masks['abnormal']} abnormal and {masks['normal']} normal images; {said}."]
-
-
-def interval_text(interval: dict[str, float | None]) -> str:
-    """A figure and its interval.
-
-    Example:
-        >>> interval_text({"value": 0.5, "low": 0.4, "high": 1})
-        '0.500 (0.400 to 1.000)'
-    """
-    value, low, high = (interval[name] for name in ("value", "low", "high"))
-    if value is None:
-        return "not measured"
-    return f"{value:.3f}" if low is None or high is None else f"{value:.3f} ({low:.3f} to {high:.3f})"

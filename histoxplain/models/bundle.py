@@ -27,6 +27,10 @@ FORMAT = "histoxplain.bundle/1"
 DESCRIPTION = "bundle.json"
 DRAWING = ("generator", "translator", "inpainter")
 """What draws the images that explain; a bundle has at least one."""
+METHOD_OF = {"generator": "latent", "translator": "cyclegan", "inpainter": "inpainting"}
+"""The method that each of them is for."""
+TRAINED_BY = {"concepts": "viscoin", "inpainter": "inpainting", "translator": "cyclegan", "encoder": "encoder"}
+"""The verb after `train` that makes what a bundle may lack."""
 
 
 @dataclass(frozen=True)
@@ -62,28 +66,37 @@ class Bundle:
         return f"Bundle({self.name!r}: {classes}; {self.resolution} px; {self.info.get('licence', 'no licence named')})"
 
 
-def check_part(bundle: Bundle, role: str, what: str) -> None:
+def check_part(bundle: Bundle, role: str, what: str, instead: str | None = None) -> None:
     """A bundle must hold a network.
 
     Args:
         bundle: or anything with the networks of one.
         role: "generator", "translator", "inpainter", "oracle", "encoder" or "concepts".
         what: needs it; for the message.
+        instead: what to do instead of taking another bundle, from "or" on.
 
     Raises:
         InputError: if it does not.
     """
     if getattr(bundle, role, None) is None:
-        name = getattr(bundle, "name", "one")
-        others = {
-            "generator": "or use the method cyclegan",
-            "translator": "or use the method latent",
-            "concepts": "or train one with `train viscoin`",
-            "inpainter": "or train one with `train inpainting`",
-        }
-        way_out = f"take a bundle with one {others.get(role, '')}".strip()
-        part = {"concepts": "a concept model", "inpainter": "an inpainter"}.get(role, f"a {role}")
-        check(False, "bundle", f"hold {part} for {what}", f"{name} without", way_out)
+        if instead is None and role in TRAINED_BY:
+            instead = f"or train one with `train {TRAINED_BY[role]}`"
+        others = [method for other, method in METHOD_OF.items() if getattr(bundle, other, None) is not None]
+        if what.startswith("the method ") and others:
+            instead = f"or use the method {others[0]}"
+        name, way_out = getattr(bundle, "name", "one"), f"take a bundle with one {instead or ''}".strip()
+        check(False, "bundle", f"hold {with_article(role)} for {what}", f"{name} without", way_out)
+
+
+def with_article(role: str) -> str:
+    """A network's role in a sentence.
+
+    Example:
+        >>> with_article("oracle"), with_article("concepts")
+        ('an oracle', 'a concept model')
+    """
+    noun = "concept model" if role == "concepts" else role
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
 def load_bundle(name: str | Path, device: str = "auto", precision: str = "auto") -> Bundle:
@@ -110,7 +123,7 @@ def load_bundle(name: str | Path, device: str = "auto", precision: str = "auto")
     encoder = load_encoder(path / files["encoder"], device, precision) if "encoder" in files else None
     reference = load_reference(path / files["reference"]) if "reference" in files else None
     drawing = dict(zip(DRAWING, (generator, translator, inpainter)))
-    for role, network in drawing.items():
+    for role, network in (*drawing.items(), ("oracle", oracle)):
         if network is not None:
             _check_fits(path, role, network, classifier)
     if encoder is not None and generator is not None:
@@ -206,15 +219,17 @@ def _describe(path: Path) -> dict[str, Any]:
     return info
 
 
-def _check_fits(path: Path, role: str, network: Generator | Translator | Inpainter, classifier: Classifier) -> None:
+def _check_fits(
+    path: Path, role: str, network: Generator | Translator | Inpainter | Classifier, classifier: Classifier
+) -> None:
     channels = network.img_channels if isinstance(network, Generator) else network.channels
     got = f"{channels} and {classifier.channels} in {path}"
     same = channels == classifier.channels
-    check(same, "bundle", f"hold a {role} and a classifier of equal channel counts", got)
+    check(same, "bundle", f"hold {with_article(role)} and a classifier of equal channel counts", got)
     names = network.class_names
     fits = not names or tuple(names) == tuple(classifier.class_names)
     got = f"{', '.join(names)} and {', '.join(classifier.class_names)} in {path}"
-    check(fits, "bundle", f"hold a {role} and a classifier of the same classes", got)
+    check(fits, "bundle", f"hold {with_article(role)} and a classifier of the same classes", got)
 
 
 def _check_encoder(path: Path, generator: Generator, encoder: Encoder | DetailEncoder) -> None:

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 import torch
@@ -81,6 +82,38 @@ def test_measure_counts_what_the_classifiers_say(made, capsys, tmp_path):
     by_class = figures["classifier_agreement"]
     assert by_class["all"] == pytest.approx((by_class["healthy"] + by_class["ill"]) / 2)
     assert 0 <= figures["oracle_agreement"]["all"] <= 1
+
+
+@pytest.fixture
+def strangers(made, tmp_path):
+    """Classifiers of other classes."""
+    settings = {"class_names": ("cat", "dog"), "architecture": "squeezenet1_1", "resolution": 32}
+    return save_classifier(tmp_path / "pets/classifier.safetensors", Classifier(ClassifierConfig(**settings)))
+
+
+@pytest.mark.parametrize("role", ["classifier", "oracle"])
+def test_networks_that_do_not_fit_leave_nothing_behind(made, refused, strangers, tmp_path, role):
+    files = {"generator": "run/generator.safetensors", "classifier": "classifier/classifier.safetensors"}
+    words = [f"--{name}={made / file}" for name, file in files.items() if name != role]
+    said = refused("bundle", tmp_path / "toy", *words, f"--{role}", strangers)
+    assert "of the same classes, got " in said
+    assert f"in {tmp_path / 'toy'}." in said
+    assert [path.name for path in tmp_path.iterdir()] == ["pets"]
+
+
+def test_a_bundle_that_was_there_stays_as_it_was_when_the_new_one_fails(made, refused, strangers, tmp_path):
+    shutil.copytree(made / "toy", tmp_path / "toy")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "toy").iterdir()}
+    refused("bundle", tmp_path / "toy", "--generator", made / "run/generator.safetensors", "--classifier", strangers)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "toy").iterdir()} == before
+
+
+def test_a_folder_of_other_things_is_left_alone(made, refused):
+    words = ["--generator", made / "run/generator.safetensors"]
+    words += ["--classifier", made / "classifier/classifier.safetensors"]
+    before = sorted(path.name for path in (made / "run").iterdir())
+    assert "`OUT` must be a new folder, an empty one or a bundle" in refused("bundle", made / "run", *words)
+    assert sorted(path.name for path in (made / "run").iterdir()) == before
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -30,6 +31,19 @@ def test_networks_and_options_reach_the_training(asked, capsys, tmp_path):
     assert classifier == ("load_classifier", "c.safetensors")
     assert (config.kimg, resume, names["bundle"]) == (3, True, None)
     assert "encoder.safetensors" in capsys.readouterr().out
+
+
+def test_a_bundle_without_generator_is_refused_unless_one_is_named(asked, capsys, monkeypatch, tmp_path):
+    bundle = SimpleNamespace(name="turns", generator=None, classifier="its classifier", translator="turns images")
+    monkeypatch.setattr(models, "load_bundle", lambda name: bundle)
+    command = ["train", "encoder", "d.lmdb", "--bundle", "turns", "--out", str(tmp_path)]
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert "`bundle` must hold a generator for an encoder, got turns without" in said
+    assert said.strip().endswith("take a bundle with one or name one with --generator.")
+    assert not asked
+    assert main([*command, "--generator", "g.safetensors"]) == 0
+    assert asked[0][:2] == (("load_generator", "g.safetensors"), "its classifier")
 
 
 @pytest.mark.parametrize("options", [[], ["--generator", "g.safetensors"]])
