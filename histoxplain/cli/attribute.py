@@ -56,6 +56,10 @@ class Command:
     """Folder to write to."""
     fit: bool = False
     """Crop, resize and convert images of another size or kind instead of refusing them."""
+    window: str | None = None
+    """Of DICOM: the number of the file's window, from 1, or CENTRE/WIDTH (--window=-600/1500); by default the first."""
+    frame: int | None = None
+    """Of DICOM with several frames: the number of the one to take, from 1."""
     seed: int = 0
     """Fixes every draw."""
     batch_size: int = 16
@@ -64,15 +68,20 @@ class Command:
     def __call__(self) -> None:
         """Attribute, write the report, and say where it is."""
         from histoxplain._checks import check
-        from histoxplain.cli.image_files import image_files, names_of
+        from histoxplain.cli.image_files import about_scan, image_files, names_of
+        from histoxplain.data.window import parse_window
         from histoxplain.explain.attribution.attribute import opened
 
         check(bool(self.images), "IMAGE", "name at least one image", "none")
         check(bool(self.method), "method", "name at least one", "none", "grad-cam is one")
         check(not self.out.is_file(), "out", "be a folder", f"the file {self.out}", "choose another name")
+        window = parse_window(self.window)
         files, model = image_files(self.images), self.model()
         names = names_of(files)
-        x = [opened(model, file, self.fit, str(file)) for file in files]  # a wrong one stops the run early
+        scan = {"window": window, "frame": self.frame}
+        x = [opened(model, file, self.fit, str(file), **scan) for file in files]  # a wrong one stops the run early
+        for file, image in zip(files, x):
+            about_scan(file, image.shape[-1], **scan)
         self.check_asked(model, x[0])
         check_all_free([self.out / name / method for name in names for method in self.method])
         done, measured = self.attributions(model, x, names)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from histoxplain.cli.image_files import image_files, names_of
+from histoxplain.cli.image_files import about_scan, image_files, names_of
 from histoxplain.cli.jobs import Job, run
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Command:
     window: str | None = None
     """Of DICOM: the number of the file's window, from 1, or CENTRE/WIDTH (--window=-600/1500); by default the first."""
     frame: int | None = None
-    """Of DICOM of several frames: the number of the frame, from 1."""
+    """Of DICOM with several frames: the number of the one to take, from 1."""
     dicom: bool = False
     """Also write each counterfactual as DICOM secondary capture, which says in pixels and tags that it is synthetic."""
     film: int = 7
@@ -153,26 +153,6 @@ def real_jobs(
     spacings = [about_scan(file, x.shape[-1], window, frame) for file in files]
     rows = zip(names_of(files), targets, x, spacings)
     return [Job(name, t, image, pixel_spacing=spacing) for name, t, image, spacing in rows]
-
-
-def about_scan(
-    file: Path, resolution: int, window: Window = None, frame: int | None = None
-) -> tuple[float, float] | None:
-    """Pixel spacing of a DICOM file once it is a square of `resolution`; says on stderr if it names no window."""
-    import sys
-
-    from histoxplain.data.dicom import SPACING, WINDOW, holds_dicom
-    from histoxplain.data.transforms import open_picture
-    from histoxplain.data.window import NO_WINDOW
-
-    if not holds_dicom(file):
-        return None
-    picture = open_picture(file, window=window, frame=frame)
-    if picture.info[WINDOW] == NO_WINDOW:
-        print(f"histoxplain: {file}: window: {NO_WINDOW}; --window CENTRE/WIDTH sets one", file=sys.stderr)
-    factor = min(picture.size) / resolution
-    spacing = picture.info.get(SPACING)
-    return None if spacing is None else (spacing[0] * factor, spacing[1] * factor)
 
 
 def write_dicoms(done: Sequence[Explanation], jobs: Sequence[Job], out: Path) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from histoxplain.data.window import Window
 
 
 def image_files(paths: Sequence[Path]) -> list[Path]:
@@ -42,3 +47,21 @@ def names_of(files: Sequence[Path]) -> list[str]:
             name, number = f"{stem}-{number}", number + 1
         names.append(name)
     return names
+
+
+def about_scan(
+    file: Path, resolution: int, window: Window = None, frame: int | None = None
+) -> tuple[float, float] | None:
+    """Pixel spacing of a DICOM file once it is a square of `resolution`; says on stderr if it names no window."""
+    from histoxplain.data.dicom import SPACING, WINDOW, holds_dicom
+    from histoxplain.data.transforms import open_picture
+    from histoxplain.data.window import NO_WINDOW
+
+    if not holds_dicom(file):
+        return None
+    picture = open_picture(file, window=window, frame=frame)
+    if picture.info[WINDOW] == NO_WINDOW:
+        print(f"histoxplain: {file}: window: {NO_WINDOW}; --window CENTRE/WIDTH sets one", file=sys.stderr)
+    factor = min(picture.size) / resolution
+    spacing = picture.info.get(SPACING)
+    return None if spacing is None else (spacing[0] * factor, spacing[1] * factor)

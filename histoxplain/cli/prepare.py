@@ -57,6 +57,8 @@ class Command:
     """The value of white in 16-bit files; 4095 for 12-bit data."""
     window: str | None = None
     """Of DICOM: the number of the files' window, from 1, or CENTRE/WIDTH (--window=-600/1500); by default the first."""
+    frame: int | None = None
+    """Of DICOM with several frames: the number of the one to take, from 1; files without it are left out."""
     boxes: bool = False
     """Crop to the square around the bounding box that the data set gives for each image, as CUB-200 does."""
     workers: int | None = None
@@ -114,6 +116,7 @@ class Command:
             channels=None if self.channels == "auto" else int(self.channels),
             white=self.white,
             window=parse_window(self.window),
+            frame=self.frame,
             boxes=self.boxes,
             overwrite=self.overwrite,
             workers=self.workers,

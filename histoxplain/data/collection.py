@@ -55,6 +55,7 @@ def collect(
     white: int,
     label_of: LabelOf | None = None,
     window: Window = None,
+    frame: int | None = None,
     boxes: bool = False,
 ) -> Collection:
     """The images of a folder, an archive, or any file that `open_source` reads; `label_of` may tell other classes.
@@ -66,10 +67,10 @@ def collect(
     if path.is_dir() and not (path / "data.mdb").is_file():
         tree = Tree.of_folder(path)
         table = told_by_names(read_layout(tree), label_of)
-        loads = [partial(tree.picture, name, white, window) for name in table.names]
+        loads = [partial(tree.picture, name, white, window, frame) for name in table.names]
         return collect_table(path, tree, table, in_boxes(path, table, loads, boxes), group_of)
     if is_zip(path):
-        archive = ImageZip(path, white=white, window=window)
+        archive = ImageZip(path, white=white, window=window, frame=frame)
         loads = [partial(archive.picture, i) for i in range(len(archive))]
         table = told_by_names(archive.table, label_of)
         return collect_table(path, archive.tree, table, in_boxes(path, table, loads, boxes), group_of)

@@ -43,6 +43,7 @@ def prepare(
     channels: int | None = None,
     white: int = WHITE_16_BIT,
     window: Window = None,
+    frame: int | None = None,
     boxes: bool = False,
     overwrite: bool = False,
     workers: int | None = None,
@@ -68,6 +69,7 @@ def prepare(
         channels: 1 (grey) or 3 (RGB); None takes grey if no image has any colour.
         white: the value of white in 16-bit files.
         window: of DICOM; the number of the files' window, from 1, or centre and width. By default the first.
+        frame: of DICOM of several frames; the number of the one to take, from 1. Files without it are left out.
         boxes: crop to the square around the bounding box that the data set gives for each image, as CUB-200 does.
         overwrite: whether an existing destination may be replaced.
         workers: threads that read; as many as there are processors by default.
@@ -81,11 +83,12 @@ def prepare(
         OSError: if the disk is full; nothing is left behind then.
     """
     check_at_least("white", white, 1)
+    check_at_least("frame", 1 if frame is None else frame, 1)
     check(masks is None or not boxes, "masks", "be given without boxes", "both", "crop images and masks beforehand")
     order = Order(destination, resolution, format, fractions, seed, channels, overwrite, workers, progress)
     check(masks is None or order.keeps_masks, "masks", "be written to an LMDB", f"format {order.kind}")
     source = check_exists("source", source)
-    found = collect(source, group_of, white, label_of, window, boxes)
+    found = collect(source, group_of, white, label_of, window, frame, boxes)
     if masks is not None:
         found = with_masks(found, masks)
     return carry_out(order, found, source, terms=terms_of(source))

@@ -65,13 +65,15 @@ class Tree:
         ending = PurePosixPath(name).suffix.lower()
         return ending in SUFFIXES or (may_be_dicom(name) and begins_as_dicom(self.begin(name)))
 
-    def picture(self, name: str, white: int = WHITE_16_BIT, window: Window = None) -> Image.Image:
+    def picture(
+        self, name: str, white: int = WHITE_16_BIT, window: Window = None, frame: int | None = None
+    ) -> Image.Image:
         """An image file as "L" or "RGB" picture; see `open_picture`.
 
         Raises:
             UnreadableImageError: if it cannot be read.
         """
-        return decode_picture(io.BytesIO(self.read(name)), name, white, window)
+        return decode_picture(io.BytesIO(self.read(name)), name, white, window, frame)
 
     def text(self, name: str) -> str:
         """A file as text.

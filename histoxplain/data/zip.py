@@ -47,6 +47,7 @@ class ImageZip(StoredSource):
         split: "train", "validation", "test", or None for all cases.
         white: the value of white in 16-bit files.
         window: of DICOM; the number of the file's window, from 1, or centre and width.
+        frame: of DICOM of several frames; the number of the one to take, from 1.
 
     Raises:
         InputError: if the archive is damaged, holds no images, or `dataset.json` is not as it should be.
@@ -55,17 +56,22 @@ class ImageZip(StoredSource):
     opener = staticmethod(open_zip)
 
     def __init__(
-        self, path: str | Path, split: str | None = None, white: int = WHITE_16_BIT, window: Window = None
+        self,
+        path: str | Path,
+        split: str | None = None,
+        white: int = WHITE_16_BIT,
+        window: Window = None,
+        frame: int | None = None,
     ) -> None:
         super().__init__(path)
-        self.white, self.window = white, window
+        self.white, self.window, self.frame = white, window, frame
         tree = self.tree
         self.table: Table = read_layout(tree, strip=True)
         check(bool(self.table.rows), "data", "hold images", f"{path} without any that can be used")
         self._names = self.table.names
         resolution, channels = (None, 3)
         if self.table.numbered:
-            first = tree.picture(self._names[0], white, window)
+            first = tree.picture(self._names[0], white, window, frame)
             resolution = first.width if first.width == first.height else None
             channels = 3 if first.mode == "RGB" else 1
         self._list(self.table.rows, self.table.class_names, resolution, channels, split)
@@ -78,7 +84,7 @@ class ImageZip(StoredSource):
     def picture(self, index: int) -> Image.Image:
         """A case's image as "L" or "RGB" picture."""
         name = self._names[self.numbers[index]]
-        return decode_picture(BytesIO(read_member(self.resource, name)), name, self.white, self.window)
+        return decode_picture(BytesIO(read_member(self.resource, name)), name, self.white, self.window, self.frame)
 
 
 class ZipWriter:

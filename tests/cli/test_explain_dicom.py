@@ -6,7 +6,7 @@ import torch
 
 from histoxplain.cli import main
 from histoxplain.data import read_image, to_uint8
-from histoxplain.explain import Explanation
+from histoxplain.explain import Attribution, Explanation
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 pytestmark = pytest.mark.usefixtures("paint")
@@ -80,4 +80,15 @@ def test_a_frame_of_a_film(tmp_path):
     scan(tmp_path / "scans/IM0001", 230, NumberOfFrames=2, PixelData=b"".join(c.tobytes() for c in colours))
     assert explain(tmp_path / "scans", "--target", "red", "--frame", 2, "--out", tmp_path / "out") == 0
     record = Explanation.load(tmp_path / "out/IM0001")
+    assert torch.equal(to_uint8(record.original), torch.from_numpy(colours[1][::2, ::2].copy()).permute(2, 0, 1))
+
+
+def test_a_frame_of_a_film_is_attributed(tmp_path, refused):
+    colours = [np.zeros((32, 32, 3), dtype=np.uint8) + np.array([red, 128, 128], dtype=np.uint8) for red in (230, 30)]
+    path = scan(tmp_path / "film.dcm", 230, NumberOfFrames=2, PixelData=b"".join(c.tobytes() for c in colours))
+    command = ["attribute", path, "--bundle", "paint", "--method", "occlusion", "--out", tmp_path / "out"]
+    assert "holds 2 frames" in refused(*command)
+    assert "has no frame 3; it holds 2" in refused(*command, "--frame", 3)
+    assert main([str(word) for word in (*command, "--frame", 2)]) == 0
+    record = Attribution.load(tmp_path / "out/film/occlusion")
     assert torch.equal(to_uint8(record.original), torch.from_numpy(colours[1][::2, ::2].copy()).permute(2, 0, 1))

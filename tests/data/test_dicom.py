@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from histoxplain import InputError
-from histoxplain.data import open_source, prepare, read_image
+from histoxplain.data import open_source, prepare, read_image, square, to_uint8
 from histoxplain.data.transforms import UnreadableImageError, open_picture
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
@@ -347,3 +348,23 @@ def test_folders_of_files_as_scanners_name_them(tmp_path, form):
         (name, "not an image: ending (none)") for name in ("DICOMDIR", "well/LICENSE", "well/short")
     }
     assert len(open_source(tmp_path / "a.lmdb")) == 3
+
+
+@pytest.mark.parametrize("archive", [False, True])
+def test_a_frame_of_several_is_prepared(tmp_path, archive):
+    """Of two doses in 15 frames the seventh; a file of one frame has no seventh and is left out."""
+    source = tmp_path / "source"
+    for folder, file in (("high", "rtdose.dcm"), ("low", "rtdose.dcm"), ("low", "CT_small.dcm")):
+        (source / folder).mkdir(parents=True, exist_ok=True)
+        shutil.copy(sample(file), source / folder / f"{folder}-{file}")
+    if archive:
+        source = shutil.make_archive(str(tmp_path / "source"), "zip", source)
+    reasons = [one.reason for one in prepare(source, tmp_path / "none.zip", 8, progress=False).skipped]
+    assert ["holds 15 frames" in reason for reason in reasons] == [True, True]
+    report = prepare(source, tmp_path / "a.lmdb", 8, frame=7, progress=False)
+    assert [(Path(one.file).name, "has no frame 7" in one.reason) for one in report.skipped] == [
+        ("low-CT_small.dcm", True)
+    ]
+    expected = square(torch.from_numpy(grey(sample("rtdose.dcm"), frame=7))[None], 8)
+    for case in open_source(tmp_path / "a.lmdb"):
+        assert torch.equal(to_uint8(case.image), expected)

@@ -24,6 +24,7 @@ from histoxplain.explain.explainer import class_index, evaluating
 from histoxplain.explain.images import image_for, pixels_of
 
 if TYPE_CHECKING:
+    from histoxplain.data.window import Window
     from histoxplain.explain.explainer import AnyImage, Target
     from histoxplain.models import Bundle
 
@@ -104,10 +105,10 @@ def classifier_of(model: Any) -> Any:
     return model if isinstance(model, nn.Module) else getattr(model, "classifier", model)
 
 
-def opened(model: Any, image: Any, fit: bool, name: str) -> Tensor:
+def opened(model: Any, image: Any, fit: bool, name: str, window: Window = None, frame: int | None = None) -> Tensor:
     """One image for the classifier, `(C, H, W)` float32 in `[-1, 1]`: tensors as they are.
 
-    Files become as large as the classifier takes them.
+    Files become as large as the classifier takes them; `window` and `frame` are those of `hx.explain.image_of`.
 
     Raises:
         InputError: if it is no image that fits.
@@ -118,9 +119,9 @@ def opened(model: Any, image: Any, fit: bool, name: str) -> Tensor:
         return pixels_of(image, name, channels).float()
     resolution = getattr(model, "resolution", None)
     if resolution is not None:
-        return image_for(image, channels or 3, resolution, fit=fit, name=name)
+        return image_for(image, channels or 3, resolution, fit=fit, name=name, window=window, frame=frame)
     check(isinstance(image, str | Path), "image", "be a tensor, a `Case` or a file", type(image).__name__)
-    return to_unit(read_image(image, channels=channels or 3))
+    return to_unit(read_image(image, channels=channels or 3, window=window, frame=frame))
 
 
 def _name(image: Any, index: int) -> str:
