@@ -7,7 +7,8 @@ import torch
 from histoxplain import InputError
 from histoxplain.ops import setup_filter
 from histoxplain.train import AugmentPipe
-from histoxplain.train.augment import SYM6, filter_bank
+from histoxplain.train.augment.bands import filter_bank
+from histoxplain.train.augment.geometry import SYM6
 
 
 @pytest.fixture(scope="module", params=["bgc", "imgfilter"])
