@@ -59,6 +59,11 @@ class AdoptedConfig:
         check_one_of("output", self.output, (None, "logits", "probabilities"))
 
     @property
+    def architecture(self) -> str:
+        """What checkpoints call a network that is not ours."""
+        return "adopted"
+
+    @property
     def shown_channels(self) -> int:
         """Channels of what the network takes."""
         return self.channels if self.input_channels is None else self.input_channels
@@ -137,8 +142,13 @@ class AdoptedClassifier(nn.Module):
         return self(x).softmax(dim=1)
 
     def scores(self, x: Tensor) -> Tensor:
-        """What the network says of images, float32: a number for each class, `(N, K)`, or one of two, `(N, 1)`."""
-        found = _numbers(self.network(self.preprocess(x)))
+        """What the network says of images, float32: a number for each class, `(N, K)`, or one of two, `(N, 1)`.
+
+        It is asked in the precision it came with, also where training computes in another: TorchScript's gradients
+        would not bear that.
+        """
+        with torch.autocast(x.device.type, enabled=False):
+            found = _numbers(self.network(self.preprocess(x.float())))
         if found.ndim == 1:
             found = found[:, None]
         count = len(self.class_names)

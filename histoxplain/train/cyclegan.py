@@ -25,6 +25,7 @@ from histoxplain.train.gan import apply_gradients
 from histoxplain.train.jitter import jitter
 from histoxplain.train.loop import STATE, open_run, save_snapshot
 from histoxplain.train.pixels import LabelledPixels, labelled_splits
+from histoxplain.train.teacher import check_teaches
 from histoxplain.train.translation import ImageBuffer, counterfactual_loss, least_squares
 from histoxplain.train.translation_run import TranslationRun, measure_translator
 
@@ -67,6 +68,8 @@ def train_cyclegan(
     judge = load_classifier(classifier)
     check_same_classes(judge, source.class_names, source.channels)
     splits = labelled_splits(source, source.resolution or judge.resolution, config.seed)
+    if config.counter_weight:
+        check_teaches(judge, splits["train"].resolution, "set `counter_weight` to 0")
     settings = {"data": str(data), "classifier": str(classifier), **asdict(config)}
     state = first(lambda: open_run(out, settings, resume, CHANGEABLE, asdict(CycleGANConfig())))
     training = CycleGANTraining(splits, judge, config, {"data": fingerprint(source)})

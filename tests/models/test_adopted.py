@@ -162,6 +162,22 @@ def test_files_that_are_no_networks_are_refused(network, tmp_path):
         save_adopted(tmp_path / "mine.json", adopt_classifier(network, CLASSES, resolution=32))
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_gradients_pass_in_the_precision_it_came_with(network, images, tmp_path):
+    normalised = nn.Sequential(network[0], nn.BatchNorm2d(4), *network[1:]).eval()
+    torch.jit.script(normalised).save(tmp_path / "network.pt")
+    classifier = adopt_classifier(tmp_path / "network.pt", CLASSES, resolution=32)
+    for _ in range(4):  # TorchScript makes its gradients in the second or third call
+        gradients = []
+        for enabled in (False, True):
+            x = images.clone().requires_grad_()
+            with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+                found = classifier(x)
+            assert found.dtype == torch.float32
+            gradients += torch.autograd.grad(found[:, 1].sum(), x)
+        torch.testing.assert_close(*gradients)
+
+
 class Hostile:
     """Pickled, it would make a file while it is read."""
 
