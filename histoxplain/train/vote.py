@@ -11,7 +11,8 @@ from histoxplain._device import resolve_device
 from histoxplain.data import fingerprint, open_source
 from histoxplain.models.classifier import Classifier, load_classifier, save_classifier
 from histoxplain.models.vote import Vote
-from histoxplain.train.classifier import BEST, calibrate
+from histoxplain.train.calibration import calibrate
+from histoxplain.train.classifier_run import BEST
 from histoxplain.train.loop import save_json
 from histoxplain.train.pixels import labelled_splits
 

@@ -11,8 +11,10 @@ from histoxplain import InputError
 from histoxplain.data import fingerprint, open_source
 from histoxplain.models import load_checkpoint, load_classifier
 from histoxplain.models.architectures import efficientnet_lite0
-from histoxplain.train import classifier as training
-from histoxplain.train.classifier import Progress, train_classifier
+from histoxplain.train import calibration
+from histoxplain.train import classifier_run as training
+from histoxplain.train.classifier import train_classifier
+from histoxplain.train.classifier_run import Progress
 from histoxplain.train.config_classifier import ClassifierTraining
 from histoxplain.train.imbalance import balanced_order, class_weights
 from histoxplain.train.pixels import LabelledPixels
@@ -67,7 +69,7 @@ def test_resumes_exactly_in_the_middle_of_an_epoch(folder, tmp_path, monkeypatch
     config = ClassifierTraining(epochs=2, snapshot_minutes=0, **SMALL)
     train_classifier(folder, tmp_path / "whole", config, quiet=True)
     steps = 0
-    step = training._Training._step
+    step = training.ClassifierRun._step
 
     def interrupted(self, x, labels, warm_up):
         nonlocal steps
@@ -77,7 +79,7 @@ def test_resumes_exactly_in_the_middle_of_an_epoch(folder, tmp_path, monkeypatch
         return step(self, x, labels, warm_up)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training._Training, "_step", interrupted)
+        patch.setattr(training.ClassifierRun, "_step", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train_classifier(folder, tmp_path / "halves", config, quiet=True)
     train_classifier(folder, tmp_path / "halves", config, resume=True, quiet=True)
@@ -130,7 +132,7 @@ def test_balanced_sampling_replaces_weights(folder, tmp_path, monkeypatch):
         config = ClassifierTraining(balanced_sampling=balanced, label_smoothing=0.0)
         run = SimpleNamespace(config=config, weights=torch.tensor([1.0, 9.0]))
         expected = F.cross_entropy(logits, labels, weight)
-        assert torch.allclose(training._Training._loss(run, logits, labels), expected)
+        assert torch.allclose(training.ClassifierRun._loss(run, logits, labels), expected)
     drawn = []
     monkeypatch.setattr(training, "balanced_order", lambda *given: drawn.append(1) or balanced_order(*given))
     config = ClassifierTraining(epochs=2, balanced_sampling=True, **SMALL)
@@ -171,7 +173,8 @@ def test_never_looks_at_the_test_split_before_the_end(folder, tmp_path, monkeypa
         seen.append(pixels)
         return whole(classifier, pixels, *more, **options)
 
-    monkeypatch.setattr(training, "predict_logits", noted)
+    for module in (training, calibration):
+        monkeypatch.setattr(module, "predict_logits", noted)
     batches = []
     read = LabelledPixels.batch
     monkeypatch.setattr(LabelledPixels, "batch", lambda self, places: batches.append(self) or read(self, places))

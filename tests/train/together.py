@@ -17,7 +17,7 @@ from torch import nn
 from histoxplain._ranks import first, join, rank
 from histoxplain.data import prepare
 from histoxplain.models import classifier as networks
-from histoxplain.train import classifier, cyclegan, gan, stylex_projected
+from histoxplain.train import classifier, classifier_run, cyclegan, gan, stylex_projected
 from histoxplain.train.config_classifier import ClassifierTraining
 from histoxplain.train.config_cyclegan import CycleGANConfig
 from histoxplain.train.config_gan import GANConfig
@@ -66,17 +66,17 @@ def write_colours(folder):
 @contextmanager
 def plain_descent(rate=0.05):
     """Gradient descent instead of Adam, which would blow up rounding errors of gradients near 0; few layout views."""
-    usual = gan._adam, classifier._optimiser, stylex_projected.VIEWS, cyclegan._adam
+    usual = gan._adam, classifier_run._optimiser, stylex_projected.VIEWS, cyclegan._adam
 
     def descent(networks, lr, interval):
         return torch.optim.SGD([p for network in networks for p in network.parameters() if p.requires_grad], lr=rate)
 
-    gan._adam, classifier._optimiser, stylex_projected.VIEWS = descent, lambda net, _: descent([net], 0, 0), 16
+    gan._adam, classifier_run._optimiser, stylex_projected.VIEWS = descent, lambda net, _: descent([net], 0, 0), 16
     cyclegan._adam = lambda net, _: descent([net], 0, 0)
     try:
         yield
     finally:
-        gan._adam, classifier._optimiser, stylex_projected.VIEWS, cyclegan._adam = usual
+        gan._adam, classifier_run._optimiser, stylex_projected.VIEWS, cyclegan._adam = usual
 
 
 @contextmanager
