@@ -21,9 +21,11 @@ class Command:
     network: Annotated[Positional[Path], arg(metavar="NETWORK")]
     """The exported network."""
     class_names: tuple[str, ...]
-    """The classes, in the order of its outputs; a single output speaks for the second of two."""
+    """The classes, in the order of the data, which is that of the alphabet for folders."""
     out: Annotated[Path, arg(metavar="OUT")]
     """The description to write, say classifiers/mine.json."""
+    outputs: tuple[str, ...] | None = None
+    """The classes in the order of its outputs, where that is another; a single output speaks for the second of two."""
     resolution: int | None = None
     """Side in pixels to which images are resized before they enter the network; None shows them as they are."""
     channels: Literal[1, 3] = 3

@@ -23,7 +23,10 @@ class AdoptedConfig:
     """What an adopted network wants to be shown, and what it answers."""
 
     class_names: tuple[str, ...]
-    """The classes, in the order of the network's outputs; a single output speaks for the second of two."""
+    """The classes, in the order of the data; that of the network's outputs, unless `outputs` says another."""
+    outputs: tuple[str, ...] | None = None
+    """The same classes in the order of the network's outputs, of which a single one speaks for the second of two;
+    None: that of `class_names`."""
     resolution: int | None = None
     """Side in pixels to which images are resized before they enter the network; None shows them as they are."""
     channels: int = 3
@@ -45,6 +48,10 @@ class AdoptedConfig:
         count = len(self.class_names)
         check(count >= 2, "class_names", "name at least 2 classes", count)
         check(len(set(self.class_names)) == count, "class_names", "differ from each other", self.class_names)
+        if self.outputs is not None:
+            object.__setattr__(self, "outputs", tuple(self.outputs))
+            same = sorted(self.outputs) == sorted(self.class_names)
+            check(same, "outputs", f"name the classes {', '.join(self.class_names)}", ", ".join(self.outputs))
         check_one_of("channels", self.channels, (1, 3))
         check_one_of("input_channels", self.shown_channels, (1, 3))
         if self.resolution is not None:
@@ -94,7 +101,7 @@ class AdoptedClassifier(nn.Module):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The classes, in the order of the logits."""
+        """The classes, in the order of the logits that this gives."""
         return self.config.class_names
 
     @property
@@ -135,6 +142,8 @@ class AdoptedClassifier(nn.Module):
         likely = self.config.output == "probabilities"
         if found.shape[1] == 1:
             found = torch.cat([1 - found if likely else torch.zeros_like(found), found], 1)
+        if self.config.outputs is not None:
+            found = found[:, [self.config.outputs.index(name) for name in self.class_names]]
         return found.clamp(_LEAST, 1).log() if likely else found
 
     def probabilities(self, x: Tensor) -> Tensor:
@@ -168,7 +177,7 @@ def adopt_classifier(
     Args:
         network: a module of PyTorch, a file of TorchScript (.pt), `torch.export` (.pt2) or ONNX (.onnx), or a function
             of a tensor.
-        class_names: the classes, in the order of its outputs.
+        class_names: the classes, in the order of its outputs; or in that of the data, with `outputs`.
         settings: the other fields of `AdoptedConfig`.
 
     Returns:

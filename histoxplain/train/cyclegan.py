@@ -89,7 +89,10 @@ def check_same_classes(classifier: Classifier, class_names: tuple[str, ...], cha
     names, theirs = ", ".join(class_names), ", ".join(classifier.class_names)
     same = tuple(classifier.class_names) == tuple(class_names)
     check(len(class_names) > 1, "data", "have at least 2 classes to translate between", names or "none")
-    check(same, "classifier", f"know the classes of the data ({names})", theirs, "train one on this data")
+    way_out = "train one on this data"
+    if sorted(classifier.class_names) == sorted(class_names):
+        way_out = "adopt it with `class_names` in the order of the data, and `outputs` in its own"
+    check(same, "classifier", f"know the classes of the data ({names})", theirs, way_out)
     check(
         classifier.channels == channels,
         "classifier",

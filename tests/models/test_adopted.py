@@ -178,6 +178,18 @@ def test_gradients_pass_in_the_precision_it_came_with(network, images, tmp_path)
         torch.testing.assert_close(*gradients)
 
 
+def test_outputs_in_another_order_than_the_data(network, images, tmp_path):
+    classifier = adopt_classifier(network, ("ill", "healthy"), outputs=CLASSES, resolution=32)
+    torch.testing.assert_close(classifier(images), network((images + 1) / 2).flip(1))
+    single = adopt_classifier(lambda x: x[:, 0, 0, 0], ("ill", "healthy"), outputs=CLASSES, output="probabilities")
+    torch.testing.assert_close(single.probabilities(images)[:, 0], (images[:, 0, 0, 0] + 1) / 2)
+    path = exported(network, tmp_path, "export", 5)
+    kept = adopt_classifier(path, ("ill", "healthy"), outputs=CLASSES, resolution=32)
+    assert load_adopted(save_adopted(tmp_path / "own.json", kept)).config.outputs == CLASSES
+    with pytest.raises(InputError, match="`outputs` must name the classes healthy, ill, got healthy, sick"):
+        adopt_classifier(network, CLASSES, outputs=("healthy", "sick"))
+
+
 class Hostile:
     """Pickled, it would make a file while it is read."""
 

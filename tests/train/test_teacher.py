@@ -9,6 +9,7 @@ from torch import nn
 from histoxplain import InputError
 from histoxplain.models import adopt_classifier, load_checkpoint, save_adopted
 from histoxplain.train import CycleGANConfig, train_cyclegan
+from histoxplain.train.cyclegan import check_same_classes
 from histoxplain.train.teacher import check_teaches
 
 CLASSES = ("dark", "light")
@@ -49,3 +50,10 @@ def test_an_adopted_network_teaches_a_cyclegan_in_either_precision(own, tmp_path
     config = CycleGANConfig(**small, precision=precision, device="cpu")
     path = train_cyclegan(tmp_path / "images", own, tmp_path / "run", config, quiet=True)
     assert load_checkpoint(path).meta["classifier"] == "adopted"
+
+
+def test_classes_in_another_order_are_told_how_to_be_turned():
+    turned = adopt_classifier(lightness, ("light", "dark"))
+    with pytest.raises(InputError, match="adopt it with `class_names` in the order of the data, and `outputs`"):
+        check_same_classes(turned, CLASSES, 3)
+    check_same_classes(adopt_classifier(lightness, CLASSES, outputs=("light", "dark")), CLASSES, 3)
