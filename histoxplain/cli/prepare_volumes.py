@@ -40,6 +40,8 @@ class Command:
     """Lay synthetic anomalies into the organ: "blob", a bright Gaussian as in COIN, or "texture", coarse grain."""
     anomaly_size: float = 20
     """Side of the square that it fills, in pixels at 256 px."""
+    anomaly_vary: float = 0
+    """Each is smaller and fainter than that, by up to this share, 0 to 1."""
     anomaly_share: float = 0.65
     """Probability of an anomaly."""
     draws: int = 1
@@ -78,7 +80,7 @@ class Command:
             field=self.field,
             distance=self.distance,
             least=self.least,
-            anomaly=None if self.anomaly is None else Anomaly(self.anomaly, self.anomaly_size),
+            anomaly=None if self.anomaly is None else Anomaly(self.anomaly, self.anomaly_size, vary=self.anomaly_vary),
             anomaly_share=self.anomaly_share,
             draws=self.draws,
             test=self.test,

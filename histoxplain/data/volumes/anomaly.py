@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
+from scipy.special import expit
 
 from histoxplain._checks import check, check_between, check_one_of
 
@@ -27,6 +28,7 @@ class Anomaly:
         sigma: of the blob, as a share of half its side.
         alpha: how much of the organ it hides at its peak, 0 to 1; of texture, the strength of its grain.
         edge: it reaches as far as it has this share of its peak: there the true mask ends.
+        vary: 0 to 1; each one is smaller and fainter than this size and alpha, by up to this share of either.
     """
 
     kind: str = "blob"
@@ -34,16 +36,30 @@ class Anomaly:
     sigma: float = 0.4
     alpha: float = 0.9
     edge: float = 0.25
+    vary: float = 0.0
 
     def __post_init__(self) -> None:
         check_one_of("anomaly", self.kind, ANOMALIES)
         check(self.size > 0 and self.sigma > 0, "size and sigma", "be above 0", (self.size, self.sigma))
         check_between("alpha", self.alpha, 0, 1)
         check(0 < self.edge < 1, "edge", "lie between 0 and 1", self.edge)
+        check(0 <= self.vary < 1, "vary", "be 0 or more and below 1", self.vary)
 
     def reach(self, resolution: int) -> float:
         """Radius of the true mask, in pixels; of texture on average."""
         return 0.5 * self.size * resolution / REFERENCE * self.sigma * float(np.sqrt(-2 * np.log(self.edge)))
+
+    def drawn(self, rng: np.random.Generator) -> Anomaly:
+        """One of its kind, of chance size and strength; with `vary` 0 itself, and nothing is drawn.
+
+        Example:
+            >>> Anomaly(size=40, vary=0.5).drawn(np.random.default_rng(0)).size
+            27.26...
+        """
+        if not self.vary:
+            return self
+        size, alpha = (1 - self.vary * rng.uniform(size=2)).tolist()
+        return replace(self, size=size * self.size, alpha=alpha * self.alpha, vary=0.0)
 
 
 def add_anomaly(
@@ -74,6 +90,7 @@ def add_anomaly(
     check(greys.shape == organ.shape, "organ", f"have the slice's shape {greys.shape}", organ.shape)
     rng = np.random.default_rng(seed)
     resolution = max(greys.shape)
+    anomaly = anomaly.drawn(rng)
     shape = ANOMALIES[anomaly.kind](anomaly, resolution, rng)
     centre = place(organ, anomaly.reach(resolution), rng)
     if centre is None:
@@ -118,7 +135,7 @@ def texture(anomaly: Anomaly, resolution: int, rng: np.random.Generator) -> Shap
         around = np.arctan2(v, u)
         border = 1 + sum(a * np.cos((k + 2) * around + t) for k, (a, t) in enumerate(zip(waves, turns)))
         far = np.hypot(u * long, v / long) / (reach * border)
-        cover = 1 / (1 + np.exp(12 * (far - 1)))  # a soft edge
+        cover = expit(12 * (1 - far))  # a soft edge
         mask = (far <= 1) & organ
         own = grain[: greys.shape[0], : greys.shape[1]]
         coarse = ndimage.gaussian_filter(own, max(0.6, 1.5 * resolution / REFERENCE))

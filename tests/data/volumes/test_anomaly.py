@@ -1,5 +1,7 @@
 """The blob has a closed form; the texture keeps the mean; both stay in the organ and come back by their seed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -60,6 +62,17 @@ def test_same_seed_same_anomaly(organ, kind):
     assert not np.array_equal(first[1], other[1])
 
 
+def test_varied_ones_are_smaller_and_fainter(organ):
+    sizes, peaks, most = [], [], Anomaly(size=40)
+    for seed in range(60):
+        found, mask = add_anomaly(np.zeros(organ.shape), organ, seed, replace(most, vary=0.5))
+        sizes.append(np.sqrt(mask.sum() / np.pi) / most.reach(128))
+        peaks.append(float(found.max()) / most.alpha)
+    assert 0.4 < min(sizes) < 0.6 < 0.9 < max(sizes) < 1.1
+    assert 0.5 <= min(peaks) < 0.6 < 0.9 < max(peaks) <= 1
+    assert abs(np.corrcoef(sizes, peaks)[0, 1]) < 0.4
+
+
 @pytest.mark.parametrize("kind", ANOMALIES)
 def test_no_room(kind):
     organ = np.zeros((64, 64), dtype=bool)
@@ -73,6 +86,6 @@ def test_odd_arguments(organ):
         add_anomaly(np.zeros(organ.shape), organ, 0, "bolb")
     with pytest.raises(InputError, match="slice's shape"):
         add_anomaly(np.zeros((8, 8)), organ)
-    for odd in ({"size": 0}, {"alpha": 2}, {"edge": 1}):
+    for odd in ({"size": 0}, {"alpha": 2}, {"edge": 1}, {"vary": 1}):
         with pytest.raises(InputError):
             Anomaly(**odd)
