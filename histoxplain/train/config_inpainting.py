@@ -50,6 +50,9 @@ class InpaintingConfig:
     """Weight of the adversarial term."""
     kl_weight: float | None = None
     """Weight of the divergence between what the classifier should say and what it says of the counterfactual."""
+    temper: float = 1.0
+    """The classifier's logits are divided by this first. A classifier that is never in doubt tells nothing of how much
+    is left of a finding: above 1 it is made to doubt, and more of the finding must go before it is satisfied."""
     rec_weight: float | None = None
     """Weight of the mean absolute differences between the image and its counterfactual, and between the image and the
     way back."""
@@ -106,7 +109,7 @@ class InpaintingConfig:
         for name in ("adv_weight", "kl_weight", "rec_weight", "back_share", "tv_weight", "validation"):
             if getattr(self, name) is not None:
                 check_at_least(name, getattr(self, name), 0)
-        for name in ("kimg", "snapshot_kimg", "tick_kimg", "ema_kimg", "lr"):
+        for name in ("kimg", "snapshot_kimg", "tick_kimg", "ema_kimg", "lr", "temper"):
             check(getattr(self, name) > 0, name, "be above 0", getattr(self, name))
         for name in ("augment", "views"):
             check_between(name, getattr(self, name), 0, 1)

@@ -188,7 +188,7 @@ class InpaintingTraining(CycleGANTraining):
         config = self.config
         x = self._changed(self._reals()[0])
         with torch.no_grad():
-            f = log_probabilities(self.classifier(x), self.normal)[:, 1].exp()
+            f = log_probabilities(self.classifier(x) / config.temper, self.normal)[:, 1].exp()
         desired = desired_of(f, config.desired)
         before, after = ((p >= HALF).long() for p in (f, desired))
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
@@ -219,7 +219,7 @@ class InpaintingTraining(CycleGANTraining):
         config = self.config
         self.D.requires_grad_(False)
         fake = self.G(x, after)
-        log_p = log_probabilities(self.classifier(self._viewed(fake)), self.normal)
+        log_p = log_probabilities(self.classifier(self._viewed(fake)) / config.temper, self.normal)
         rec = (fake - x).abs().mean()
         if config.back_share:
             back = (self.G(fake, before) - x).abs().mean()
@@ -243,8 +243,9 @@ class InpaintingTraining(CycleGANTraining):
     def _viewed(self, x: Tensor) -> Tensor:
         most = self.config.views
         if most:
-            strengths = {"zoom_by": 0.1, "colour": 0.2, "sharpness": 0.5, "noise": 0.1}
-            x = jitter(x, self.rng, orientations=False, **{name: most * value for name, value in strengths.items()})
+            strengths = {"zoom_by": 0.1, "colour": 0.2, "sharpness": 0.5, "noise": 0.2}
+            strengths = {name: most * value for name, value in strengths.items()}
+            x = jitter(x, self.rng, orientations=self.config.orientations, **strengths)
         return x.contiguous(memory_format=torch.channels_last)
 
     def _update_discriminator(self, x: Tensor, before: Tensor, fake: Tensor, after: Tensor) -> None:
@@ -264,7 +265,9 @@ class InpaintingTraining(CycleGANTraining):
         return {"kimg": self.images_seen / 1000, "seconds": seconds, "images_per_second": rate, **means}
 
     def measure(self) -> dict[str, Any]:
-        """What the averaged inpainter does to images of the validation split."""
+        """What the averaged inpainter does to images of the validation split; nothing where none are asked for."""
+        if self.config.validation == 0:
+            return {}
         validation = self.splits["validation"]
         turns = ClassTurns(validation.labels, self.config.seed)
         places = sorted({turns.next() for _ in range(self.config.validation)})

@@ -11,31 +11,24 @@ from torch import Tensor
 from histoxplain.models.classifier import Classifier
 from histoxplain.models.inpainting import Inpainter
 from histoxplain.train.inpainting_losses import HALF, log_probabilities
-from histoxplain.train.run import Run
 from histoxplain.train.samples import save_picture, tiled
+from histoxplain.train.translation_run import TranslationRun
 
 if TYPE_CHECKING:
     from histoxplain.train.inpainting import InpaintingTraining
 
-COLUMNS = 8
 VALID = 0.8
 """A counterfactual counts when it moves the classifier's probability by more than this."""
 
 
-class InpaintingRun(Run):
+class InpaintingRun(TranslationRun):
     """The log, the snapshots, the samples and the bar, which only the first process makes."""
 
     training: InpaintingTraining
 
-    def show(self) -> None:
-        """A grid of counterfactuals; figures of the validation split as a line of the log."""
-        if not self.writes:
-            return
-        training = self.training
-        if training.images_seen and training.config.validation:
-            self.log.write(kimg=training.images_seen / 1000, **training.measure())
-        x, labels = training.examples(COLUMNS)
-        save_counterfactuals(self.out / f"samples-{training.images_seen // 1000:06d}.png", training.ema, x, labels)
+    def draw(self, path: Path, network: Inpainter, x: Tensor, labels: Tensor) -> Path:
+        """A picture of counterfactuals and what they changed."""
+        return save_counterfactuals(path, network, x, labels)
 
 
 @torch.no_grad()

@@ -25,14 +25,19 @@ class TranslationRun(Run):
     training: CycleGANTraining
 
     def show(self) -> None:
-        """A grid of translations; figures of the validation split as a line of the log."""
+        """A grid of what the network draws; figures of the validation split as a line of the log."""
         if not self.writes:
             return
         training = self.training
-        if training.images_seen:
-            self.log.write(kimg=training.images_seen / 1000, **training.measure())
-        x, labels = training.examples(COLUMNS)
-        save_translations(self.out / f"samples-{training.images_seen // 1000:06d}.png", training.ema, x, labels)
+        figures = training.measure() if training.images_seen else {}
+        if figures:
+            self.log.write(kimg=training.images_seen / 1000, **figures)
+        path = self.out / f"samples-{training.images_seen // 1000:06d}.png"
+        self.draw(path, training.ema, *training.examples(COLUMNS))
+
+    def draw(self, path: Path, network: Any, x: Tensor, labels: Tensor) -> Path:
+        """Write what the averaged network makes of images and their classes as a picture."""
+        return save_translations(path, network, x, labels)
 
 
 @torch.no_grad()

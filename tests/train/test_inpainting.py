@@ -87,18 +87,18 @@ def test_spots_disappear_and_the_rest_stays(begin):
     assert after["change_normal"] < 0.3 * after["change_abnormal"]
 
 
-@pytest.mark.parametrize("kind", ["bce", "mse", "hinge"])
-def test_the_objective_is_the_formula(begin, kind):
-    training = begin(adversarial=kind, kl_weight=3.0, rec_weight=2.0, tv_weight=0.7, adv_weight=0.5)
+@pytest.mark.parametrize(("kind", "temper"), [("bce", 1.0), ("mse", 2.0), ("hinge", 0.5)])
+def test_the_objective_is_the_formula(begin, kind, temper):
+    training = begin(adversarial=kind, temper=temper, kl_weight=3.0, rec_weight=2.0, tv_weight=0.7, adv_weight=0.5)
     nn.init.normal_(training.G.out.weight, 0, 0.2)
     G, D, C = training.G, training.D.eval(), training.classifier  # evaluated, spectral norms stay as they are
     x = training.splits["train"].batch(torch.arange(4))[0]
-    f = log_probabilities(C(x), 0)[:, 1].exp()
+    f = log_probabilities(C(x) / temper, 0)[:, 1].exp()
     assert (f > 0.5).tolist() == [False, True, False, True]
     desired = torch.where(f > 0.5, 0.0, f)
     before, after = (f > 0.5).long(), torch.zeros(4, dtype=torch.long)
     y = G(x, after)
-    p = log_probabilities(C(y), 0)
+    p = log_probabilities(C(y) / temper, 0)
     judged = D(y, after)
     wanted = torch.stack([1 - desired, desired], 1)
     adversarial = {
@@ -301,6 +301,7 @@ def test_no_abnormal_image_is_one_line(judge, tmp_path):
         ({"adversarial": "wgan"}, "`adversarial` must be one of bce, mse, hinge"),
         ({"generator_interval": 0}, "generator_interval"),
         ({"views": 2}, "views"),
+        ({"temper": 0}, "temper"),
         ({"rec_weight": -1.0}, "rec_weight"),
     ],
 )
