@@ -45,8 +45,8 @@ VERBS = {
     "evaluate": ("histoxplain.cli.evaluate", "measure an explanation method on real images"),
     "compare": ("histoxplain.cli.compare", "put evaluations of several methods side by side"),
     "measure": ("histoxplain.cli.measure", "measure how real and how right a bundle's samples are"),
-    "adopt": ("histoxplain.cli.adopt", "describe your own classifier, so that everything here works with it"),
     "measure concepts": ("histoxplain.cli.measure_concepts", "measure how faithful a bundle's concepts are"),
+    "adopt": ("histoxplain.cli.adopt", "describe your own classifier, so that everything here works with it"),
     "bundle": ("histoxplain.cli.bundle", "put a generator and its classifiers into one folder with a model card"),
     "reference": ("histoxplain.cli.reference", "measure what images of a bundle's kind are like, to tell others apart"),
     "convert": ("histoxplain.cli.convert", "read or write other people's StyleGAN2 checkpoints"),
@@ -113,12 +113,12 @@ def run(verb: str, arguments: Sequence[str]) -> None:
 
 def parse(verb: str, arguments: Sequence[str]) -> Any:
     """The options of a verb, read in its own way if it has a `parse`."""
-    import tyro
+    from histoxplain.cli.options import read_options
 
     module, prog = import_module(VERBS[verb][0]), f"histoxplain {verb}"
     if hasattr(module, "parse"):
         return module.parse(arguments, prog)
-    return tyro.cli(module.Command, args=list(arguments), prog=prog, description=module.__doc__)
+    return read_options(module.Command, arguments, prog, module.__doc__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

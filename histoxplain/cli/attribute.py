@@ -34,7 +34,7 @@ Name = Literal[
 class Command:
     """Options of `histoxplain attribute`."""
 
-    images: Annotated[Positional[tuple[Path, ...]], arg(metavar="IMAGE")]
+    images: Annotated[Positional[tuple[Path, ...]], arg(metavar="IMAGE...")]
     """Image files, or folders of them."""
     bundle: str | None = None
     """Name of a bundle under checkpoints/, or its folder; its classifier is explained."""

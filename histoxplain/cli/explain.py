@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Command:
     """Options of `histoxplain explain`."""
 
-    images: Annotated[Positional[tuple[Path, ...]], arg(metavar="IMAGE")] = ()
+    images: Annotated[Positional[tuple[Path, ...]], arg(metavar="IMAGE...")] = ()
     """Image files, or folders of them."""
     bundle: str = "lung-histology"
     """Name of a bundle under checkpoints/, or its folder."""

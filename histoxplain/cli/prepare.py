@@ -126,14 +126,13 @@ class Command:
 
 def parse(arguments: Sequence[str], prog: str) -> Any:
     """The options of this verb or, where the first path is a volume, of `prepare volumes`."""
-    import tyro
-
     from histoxplain.cli import prepare_volumes
+    from histoxplain.cli.options import read_options
     from histoxplain.data.volumes import is_volume
 
     volumes = bool(arguments) and is_volume(arguments[0])
     module, prog = (prepare_volumes, f"{prog} volumes") if volumes else (sys.modules[__name__], prog)
-    return tyro.cli(module.Command, args=list(arguments), prog=prog, description=module.__doc__)
+    return read_options(module.Command, arguments, prog, module.__doc__)
 
 
 def describe(report: Report) -> str:

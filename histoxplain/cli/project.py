@@ -30,7 +30,7 @@ class Command:
 
     network: Annotated[Positional[str], arg(metavar="NETWORK")]
     """A bundle, a training's folder or a checkpoint file."""
-    images: Annotated[Positional[tuple[Path, ...]], arg(metavar="IMAGE")]
+    images: Annotated[Positional[tuple[Path, ...]], arg(metavar="IMAGE...")]
     """Image files, or folders of them."""
     out: Path = Path("outputs/project")
     """Folder to write to."""

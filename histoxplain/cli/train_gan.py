@@ -67,15 +67,15 @@ def parse(
     arguments: Sequence[str], prog: str, kind: type[Command] = Command, description: str | None = __doc__
 ) -> Command:
     """Options from the command line; where one is not given, what the others suggest."""
-    import tyro
+    from histoxplain.cli.options import read_options
 
     arguments = started_from(arguments)
-    options = {"args": arguments, "prog": prog, "description": description}
-    command = tyro.cli(kind, **options)
+    command = read_options(kind, arguments, prog, description)
     suggested = command.suggestions()
     if not suggested:
         return command
-    return tyro.cli(kind, default=replace(command, config=replace(GANConfig(), **suggested)), **options)
+    default = replace(command, config=replace(GANConfig(), **suggested))
+    return read_options(kind, arguments, prog, description, default=default)
 
 
 def started_from(arguments: Sequence[str]) -> list[str]:
