@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from histoxplain.models import Bundle
 
 GENERATED, SYNTHETIC = "generated", "synthetic"
+REFERENCE = 400
+"""Images of other synthetic tissue, half of them diseased, that Fréchet and kernel distances compare with."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,8 @@ class Command:
         )
         check(not self.out.is_dir(), "out", "be a JSON file", f"the folder {self.out}", "name a file in it")
         options = parse_options(METHODS[self.method], self.option)
-        known = self.data in (GENERATED, SYNTHETIC)
-        source = None if known else open_split(self.data, self.split)
-        if source is not None and self.features != "auto":
+        source = None if self.data in (GENERATED, SYNTHETIC) else open_split(self.data, self.split)
+        if self.data != GENERATED and self.features != "auto":
             feature_net(self.features)  # fetched, or refused, before the search and not after it
         bundle = load_bundle(self.bundle)
         common = {"threshold": self.threshold, "batch_size": self.batch_size, "fit": self.fit}
@@ -103,16 +104,17 @@ class Command:
             self.method, bundle, **{k: v for k, v in (common | options).items() if v is not None}
         )
         explainer.assess = self.keep  # what evaluation measures it measures itself
-        source = self.synthetic(bundle) if self.data == SYNTHETIC else source
+        source = self.synthetic(bundle, self.limit) if self.data == SYNTHETIC else source
         masks = self.masks_of(explainer, source) if self.masks and rank() == 0 else None
         jobs = generated_jobs(explainer, self) if source is None else real_jobs(explainer, source, self)
-        features = chosen_features() if not known and self.features == "auto" else self.features
+        features = chosen_features() if source is not None and self.features == "auto" else self.features
         folder = self.out.with_name(self.out.name + ".explanations")
         done = run(explainer, jobs, _Folder(self, folder))
         if rank() > 0:
             return
         asked = {e.target_class for e in done}
-        real = None if known else real_features_of(source, bundle, asked, self.fit, features)
+        others = self.synthetic(bundle, REFERENCE, 2000) if self.data == SYNTHETIC else source
+        real = None if others is None else real_features_of(others, bundle, asked, self.fit, features)
         evaluation = self.measured(done, bundle, real, options)
         evaluation = against_truth(evaluation, done, source) if self.data == SYNTHETIC else evaluation
         evaluation = evaluation if masks is None else replace(evaluation, masks=masks.to_dict())
@@ -126,11 +128,11 @@ class Command:
             print(f"\n{masks.table()}")
         print(f"\n-> {self.out}, {picture}")
 
-    def synthetic(self, bundle: Bundle, other: int = 0) -> Source:
+    def synthetic(self, bundle: Bundle, count: int, other: int = 0) -> Source:
         """Synthetic tissue of the bundle's size; `other` draws different tissue."""
         from histoxplain.evaluation import synthetic_tissue
 
-        return synthetic_tissue(bundle, self.limit, self.seed + other)
+        return synthetic_tissue(bundle, count, self.seed + other)
 
     def masks_of(self, explainer: Any, source: Source | None) -> MaskEvaluation:
         """Masks against the true ones, which "generated" images do not have."""
@@ -140,8 +142,8 @@ class Command:
         check(source is not None, "data", "hold masks", f'"{GENERATED}"', f'use prepared data or "{SYNTHETIC}"')
         validation = None
         if self.mask_rule is not None:
-            drawn = self.data == SYNTHETIC
-            validation = self.synthetic(explainer.bundle, 1000) if drawn else open_split(self.data, "validation")
+            drawn = self.synthetic(explainer.bundle, self.limit, 1000) if self.data == SYNTHETIC else None
+            validation = drawn or open_split(self.data, "validation")
         rule = {} if self.mask_rule is None else {"rule": self.mask_rule}
         options = {"rise_masks": self.rise_masks, "seed": self.seed, **rule}
         return measure_masks(explainer, source, self.limit, validation=validation, **options)

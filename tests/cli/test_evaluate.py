@@ -7,7 +7,7 @@ from PIL import Image
 from torch import nn
 
 from histoxplain import metrics, models
-from histoxplain.cli import main
+from histoxplain.cli import evaluate, main
 from histoxplain.evaluation import Evaluation
 from histoxplain.explain import Explainer
 
@@ -108,11 +108,14 @@ def test_synthetic_tissue_tells_what_is_beside_the_point(paint, tmp_path, monkey
     """The baseline flips everything by a change all over the image, half of which is not diseased."""
     known = type(paint)(paint.generator, Paleness(), class_names=Paleness.class_names, resolution=64)
     monkeypatch.setitem(vars(models), "load_bundle", lambda name: known)
+    monkeypatch.setattr(evaluate, "REFERENCE", 12)
     out = tmp_path / "m.json"
     command = ["evaluate", "synthetic", "--method", "pixels", "--limit", "4", "--no-morphometry", "--out", str(out)]
     assert main(command) == 0
     figures = json.loads(out.read_text())
     assert figures["flip_rate"] == 1
+    assert figures["real_images"] == 12  # other tissue of both classes
+    assert figures["fid"] > 0
     assert figures["outside_share"] > 0.3
     assert {row["name"] for row in figures["factors"]} == {"haematoxylin"}
     assert "known causes" in capsys.readouterr().out
