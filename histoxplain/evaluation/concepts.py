@@ -69,6 +69,9 @@ def measure_concepts(
         on average, when the 1, 2, ... most important concepts are removed, and `random_drop` when as many of all
         concepts are by chance; `faithfulness`, the median drop when all concepts above .2 of the largest contribution
         are, as published; `conciseness`, how many these are; `sparsity`, the share of concepts that are not there;
+        `places`, how well maps go with what they show: the correlation of maps with those of the images turned half
+        around, put back (`turned`), or not put back (`unturned`: what lies in the place alone), the mean over concepts,
+        and of each (see `metrics.map_correlation`);
         `consistency` of each concept that is there, and their mean (see `metrics.concept_consistency`).
 
     Raises:
@@ -98,6 +101,7 @@ def _read_and_draw(
     found: list[_Read] = []
     drawn: dict[str, list[Tensor]] = {}
     sides = {name: metrics.FeatureSet(metrics.space_of(net), len(rows)) for name in ("real", "fake")}
+    maps: list[tuple[Tensor, Tensor]] = []
     for start in range(0, len(rows), BATCH):
         x, labels = _images(model, source, rows[start : start + BATCH])
         concepts = model.concepts(x)
@@ -115,11 +119,12 @@ def _read_and_draw(
             drawn.setdefault(name, []).append(value.cpu())
         for name, shown in (("real", x), ("fake", images)):
             sides[name].add(net(shown))
+        maps.append((model.maps(x).cpu(), model.maps(x.rot90(2, (2, 3))).cpu()))
         found.append(read)
         bar.update(len(x))
     whole = {name: torch.cat(values) for name, values in drawn.items()}
     seen = _Read(*(None if parts[0] is None else torch.cat(parts) for parts in zip(*map(_parts, found))))
-    return seen, _figures(model, seen, whole, sides)
+    return seen, _figures(model, seen, whole, sides) | {"places": _places(model, *map(torch.cat, zip(*maps)))}
 
 
 def _parts(read: _Read) -> list[Tensor | None]:
@@ -148,6 +153,12 @@ def _figures(
         "random_drop": {str(count): whole[f"any {count}"].mean().item() for count in counts},
         "faithfulness": whole["relevant"].median().item(),
     }
+
+
+def _places(model: ConceptModel, maps: Tensor, turned: Tensor) -> dict[str, Any]:
+    back, stayed = metrics.map_correlation(maps, turned.rot90(2, (2, 3))), metrics.map_correlation(maps, turned)
+    each = dict(zip(model.names, back.tolist()))
+    return {"turned": back.mean().item(), "unturned": stayed.mean().item(), "concepts": each}
 
 
 def _images(model: ConceptModel, source: Source | Sequence[Case], rows: list[int]) -> tuple[Tensor, Tensor | None]:

@@ -19,6 +19,7 @@ _names = {
         "concept_consistency",
         "concept_sparsity",
         "conciseness",
+        "map_correlation",
         "most_important",
         "probability_drop",
         "relevance",

@@ -126,6 +126,29 @@ def probability_drop(before: Tensor, after: Tensor, target: Tensor) -> Tensor:
     return (before - after).gather(1, target[:, None])[:, 0]
 
 
+def map_correlation(maps: Tensor, others: Tensor) -> Tensor:
+    """Correlation, over the places within images, of each concept's maps with others of the same images.
+
+    With maps of the images turned, turned back: 1 where a concept is wherever that is which it is about; near 0 where
+    maps have nothing to do with what is at a place. Not in the paper.
+
+    Args:
+        maps, others: `(N, K, h, w)`.
+
+    Returns:
+        `(K,)`, in [-1, 1]; 0 of a concept whose maps are flat.
+
+    Example:
+        >>> maps = torch.tensor([[[[0.0, 1.0], [2.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]]]])
+        >>> map_correlation(maps, 3 * maps).tolist(), map_correlation(maps, -maps)[0].item()
+        ([1.0, 0.0], -1.0)
+    """
+    check(maps.shape == others.shape, "others", f"have shape {tuple(maps.shape)}", tuple(others.shape))
+    a, b = (x - x.mean((2, 3), keepdim=True) for x in (maps.double(), others.double()))
+    both, each = (a * b).sum((0, 2, 3)), a.square().sum((0, 2, 3)) * b.square().sum((0, 2, 3))
+    return (both / each.clamp_min(1e-24).sqrt()).float()
+
+
 def concept_consistency(present: Tensor, absent: Tensor, seed: int = 0) -> float:
     """Whether a concept changes different images in the same way (after Parekh et al., 2024).
 

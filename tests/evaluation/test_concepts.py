@@ -90,6 +90,7 @@ def test_everything_is_known_of_a_slider(slider):
     assert found["sparsity"] == pytest.approx(1 / 3)
     assert set(found["consistency"]["concepts"]) == {"concept 3"}  # the others are in two images each
     assert found["consistency"]["mean"] == 0.5
+    assert found["places"] == {"turned": 0, "unturned": 0, "concepts": dict.fromkeys(slider.names, 0)}  # all is flat
     json.dumps(found)
 
 
@@ -102,6 +103,18 @@ def test_random_concepts_matter_less(slider):
         "concept 3": 0.5,
     }
     assert measure_concepts(slider, greys([0.5] * 20), limit=6)["images"] == 6
+
+
+def test_where_concepts_are_goes_with_the_image(slider):
+    light = torch.linspace(-1, 1, 8).expand(3, 8, 8)
+    places = measure_concepts(slider, [Case(light, label=0)] * 3, consistency=False)["places"]
+    assert places["concepts"] == {
+        "concept 1": pytest.approx(1),
+        "concept 2": pytest.approx(1),
+        "concept 3": pytest.approx(0),
+    }
+    assert places["turned"] == pytest.approx(2 / 3)
+    assert places["unturned"] < 0
 
 
 def test_labels_are_not_needed(slider):

@@ -8,6 +8,7 @@ from histoxplain.metrics import (
     concept_consistency,
     concept_sparsity,
     conciseness,
+    map_correlation,
     most_important,
     probability_drop,
     relevance,
@@ -75,3 +76,18 @@ def test_consistency_tells_a_common_change_from_none(rng):
     assert 0.3 < concept_consistency(x + everyones_own, x + 3 * torch.randn(200, 6, generator=rng)) < 0.7
     with pytest.raises(InputError, match="`present` must be at least 4"):
         concept_consistency(x[:3], x[:3])
+
+
+def test_maps_that_go_with_what_they_show(rng):
+    x = torch.rand(20, 1, 6, 6, generator=rng)
+    in_its_place = torch.arange(6.0).expand(20, 1, 6, 6)
+    maps, turned = (torch.cat([one, in_its_place, torch.ones(20, 1, 6, 6)], 1) for one in (x, x.rot90(2, (2, 3))))
+    back = map_correlation(maps, turned.rot90(2, (2, 3)))
+    assert back.tolist() == pytest.approx([1, -1, 0])  # what it shows, the place, nothing
+    stayed = map_correlation(maps, turned)
+    assert stayed[1:].tolist() == pytest.approx([1, 0])
+    assert abs(stayed[0]) < 0.2
+    brighter = map_correlation(maps, 3 * maps + torch.rand(20, 3, 1, 1, generator=rng))
+    assert brighter.tolist() == pytest.approx([1, 1, 0], abs=1e-4)
+    with pytest.raises(InputError, match="`others` must have shape"):
+        map_correlation(maps, maps[:1])
