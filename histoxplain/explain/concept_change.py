@@ -15,6 +15,7 @@ from histoxplain.explain.concepts import concept_model, concept_number
 from histoxplain.explain.explainer import evaluating
 from histoxplain.explain.images import quantised
 from histoxplain.explain.interpolate import Film
+from histoxplain.explain.quick import quick_classifier, quick_generator
 
 if TYPE_CHECKING:
     from histoxplain.models import Bundle
@@ -70,11 +71,20 @@ def numbered(model: ConceptModel, factors: Mapping[int | str, float]) -> dict[in
 
 
 @torch.no_grad()
-def drawn(bundle: Bundle, concepts: Concepts) -> ConceptChange:
-    """What concepts look like, as saved, and what is thought of that."""
+def drawn(bundle: Bundle, concepts: Concepts, quick: bool = False) -> ConceptChange:
+    """What concepts look like, as saved, and what is thought of that; by quick networks rounding differs."""
     model = concept_model(bundle)
-    images = [quantised(model.draw(rows(concepts, some))) for some in torch.arange(len(concepts.phi)).split(BATCH)]
-    p = torch.cat([bundle.classifier.probabilities(some).float() for some in images])
+    painter = quick_generator(bundle.generator) if quick else None
+    classifier = quick_classifier(bundle.classifier) if quick else bundle.classifier
+    images = []
+    for some in torch.arange(len(concepts.phi)).split(BATCH):
+        one = rows(concepts, some)
+        if painter is None:
+            images.append(quantised(model.draw(one)))
+        else:
+            detail = {} if one.detail is None else {"detail": one.detail}
+            images.append(quantised(painter.synthesis(model.latents(one.phi, one.support), **detail)))
+    p = torch.cat([classifier.probabilities(some).float() for some in images])
     return ConceptChange(torch.cat(images), p, model.predict(concepts.phi).softmax(1).float())
 
 

@@ -86,9 +86,9 @@ class ConceptStart:
         a = amounts.to(found.phi)[..., None, None]
         return found._replace(phi=found.phi * (1 + a.clamp(max=0)) + a.clamp(min=0) * self.more)
 
-    def look(self, amounts: Tensor) -> Seen:
-        """What images and the classifier make of steps `(n, K)`."""
-        seen = drawn(self.bundle, self.moved(amounts))
+    def look(self, amounts: Tensor, quick: bool = False) -> Seen:
+        """What images and the classifier make of steps `(n, K)`; quick networks are enough to choose among steps."""
+        seen = drawn(self.bundle, self.moved(amounts), quick)
         p = seen.probabilities
         others = p.clone()
         others[:, self.target] = 0

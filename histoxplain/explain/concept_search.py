@@ -22,6 +22,8 @@ BEAM = 4
 """Sets of concepts that are kept of each size."""
 PARTNERS = 8
 """Steps that each of them is tried with."""
+FARTHER = (1.0, 1.03, 1.1, 1.3)
+"""Parts of that change that are taken, one after the other, until the bundle's own networks see the target, too."""
 HALVINGS = 6
 """How often the way to a counterfactual is halved in looking for the smallest change."""
 
@@ -117,7 +119,7 @@ class ConceptSearch(Explainer):
         single = start.single(free)
         if not len(single):
             return None, False
-        levels, promise = [start.look(single)], start.promise(single)
+        levels, promise = [start.look(single, quick=True)], start.promise(single)
         by_image, by_concepts = (lead.argsort(descending=True).cpu() for lead in (levels[0].lead, promise))
         partners = single[torch.cat([by_image[:PARTNERS], by_concepts[: PARTNERS // 2]]).unique()]
         for size in range(2, min(self.most, int(free.sum())) + 1):
@@ -128,7 +130,7 @@ class ConceptSearch(Explainer):
             sets = torch.cat([combined(*sets.chunk(2), size), first_concepts(single[by_concepts], size)])
             if not len(sets):
                 break
-            levels.append(start.look(sets))
+            levels.append(start.look(sets, quick=True))
         for sure in (self.confidence, (self.confidence + self.threshold) / 2, self.threshold):
             for level in levels:
                 if level.reach(sure).any():
@@ -146,7 +148,7 @@ class ConceptSearch(Explainer):
             fewer = [row for row in left if row.any()]
             if not fewer:
                 return seen
-            tried = start.look(torch.stack(fewer).unique(dim=0))
+            tried = start.look(torch.stack(fewer).unique(dim=0), quick=True)
             if not tried.reach(sure).any():
                 return seen
             seen = tried[tried.reach(sure)]
@@ -157,10 +159,14 @@ class ConceptSearch(Explainer):
         low, high = torch.zeros(len(seen.amounts)), torch.ones(len(seen.amounts))
         for _ in range(HALVINGS):
             middle = (low + high) / 2
-            ok = start.look(middle[:, None] * seen.amounts).reach(sure).cpu()
+            ok = start.look(middle[:, None] * seen.amounts, quick=True).reach(sure).cpu()
             low, high = torch.where(ok, low, middle), torch.where(ok, middle, high)
-        least = start.look(high[:, None] * seen.amounts)
-        return least[least.l1.argmin()[None]]
+        for more in FARTHER:
+            least = start.look((more * high).clamp(max=1.0)[:, None] * seen.amounts)
+            if least.reach(sure).any():
+                least = least[least.reach(sure)]
+                return least[least.l1.argmin()[None]]
+        return least[least.lead.argmax()[None]]
 
     def found(self, start: ConceptStart, answers: list[Seen], settings: dict[str, Any]) -> Found:
         """What was found, the smallest change first, with the names of what changed."""
