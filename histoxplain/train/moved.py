@@ -24,7 +24,7 @@ class Move(NamedTuple):
 
     @classmethod
     def any(cls, side: int, grid: int, generator: torch.Generator) -> Move:
-        """One by chance, for images of `side` pixels and maps of `grid` cells; shifted only where these are whole pixels."""
+        """One by chance, for images of `side` pixels and maps of `grid` cells; no shift by parts of pixels."""
         most = grid // FARTHEST if side % grid == 0 else 0
 
         def below(n: int) -> int:
