@@ -32,7 +32,8 @@ def filled(channels: int) -> int:
 
 def fill(x: Tensor) -> Tensor:
     """Float32 `(..., C)` with zeros up to `filled(C)`, contiguous."""
-    return F.pad(x.detach().float(), (0, filled(x.shape[-1]) - x.shape[-1])).contiguous()
+    x, more = x.detach().float(), filled(x.shape[-1]) - x.shape[-1]
+    return (F.pad(x, (0, more)) if more else x).contiguous()
 
 
 def bordered(x: Tensor, dtype: torch.dtype) -> Tensor:
@@ -99,16 +100,24 @@ def synthesis_layer(
 
 
 def synthesis_rgb(
-    x: Tensor, weight: Tensor, styles: Tensor, bias: Tensor, below: Tensor | None, clamp: float, out: Tensor
+    x: Tensor,
+    weight: Tensor,
+    styles: Tensor,
+    bias: Tensor,
+    below: Tensor | None,
+    f: Tensor,
+    clamp: float,
+    out: Tensor,
 ) -> None:
-    """Modulated 1x1 convolution to colours without demodulation, plus the image `below`, into `out`.
+    """Modulated 1x1 convolution to colours without demodulation, plus the image `below` at twice its size, into `out`.
 
     Args:
         x, styles: see `synthesis_layer`.
         weight: float32 `(colours, I, 1, 1)`, contiguous.
         bias: float32 `(O,)`, filled.
-        below: float32 `(N, colours, H, W)` to add after clamping.
+        below: float32 `(N, colours, H / 2, W / 2)` to add after clamping, if any.
+        f: four taps, times 2, that make `below` larger; see `upsample2d`.
         clamp: limit of the colours before that; negative for none.
         out: float32 `(N, colours, H, W)`.
     """
-    torch.ops.histoxplain.synthesis_rgb(x, weight, styles, bias, below, clamp, out)
+    torch.ops.histoxplain.synthesis_rgb(x, weight, styles, bias, below, f, clamp, out)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from histoxplain.ops import bias_act, modulated_conv2d, packed, setup_filter
+from histoxplain.ops import bias_act, modulated_conv2d, packed, setup_filter, upsample2d
 
 
 @pytest.fixture(autouse=True)
@@ -111,14 +111,15 @@ def test_a_clamp_limits(rng):
 
 @pytest.mark.parametrize("colours", [1, 3, 20])
 @pytest.mark.parametrize("below", [True, False])
-def test_colours_are_the_sum_of_channels_and_of_the_image_below(colours, below, rng):
-    x, w = torch.randn(2, 24, 9, 30, generator=rng), torch.randn(colours, 24, 1, 1, generator=rng)
+@pytest.mark.parametrize("side", [(10, 30), (2, 32), (4, 94)])
+def test_colours_are_the_sum_of_channels_and_of_the_image_below(colours, below, side, rng):
+    x, w = torch.randn(2, 24, *side, generator=rng), torch.randn(colours, 24, 1, 1, generator=rng)
     s, b = torch.randn(2, 24, generator=rng), torch.randn(colours, generator=rng)
-    image = torch.randn(2, colours, 9, 30, generator=rng) if below else None
-    planes, got = packed.bordered(x, torch.float32), torch.empty(2, colours, 9, 30)
-    packed.synthesis_rgb(planes, w, packed.fill(s), packed.fill(b), image, 2.0, got)
+    image = torch.randn(2, colours, side[0] // 2, side[1] // 2, generator=rng) if below else None
+    planes, got, f = packed.bordered(x, torch.float32), torch.empty(2, colours, *side), setup_filter([1, 2, 4, 3])
+    packed.synthesis_rgb(planes, w, packed.fill(s), packed.fill(b), image, packed.separate(f) * 2, 2.0, got)
     expected = (torch.einsum("nchw,nc,kc->nkhw", x, s, w[:, :, 0, 0]) + b[:, None, None]).clamp(-2, 2)
-    torch.testing.assert_close(got, expected + (image if below else 0), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(got, expected + (upsample2d(image, f) if below else 0), atol=1e-5, rtol=1e-5)
 
 
 def test_a_small_workspace_is_refused(rng):

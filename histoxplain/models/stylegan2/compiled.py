@@ -6,14 +6,14 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from histoxplain._checks import InputError
 from histoxplain.models.stylegan2.plain import PlainLayers
 from histoxplain.ops._toolchain import BuildError, host_compiler
 
 if TYPE_CHECKING:
-    from histoxplain.models.stylegan2.generator import Generator, SynthesisBlock
+    from histoxplain.models.stylegan2.generator import Generator
 
 VARIANTS = 256
 """Shapes that one layer's code may be compiled for: layers of a kind share it, and so do batches."""
@@ -43,13 +43,10 @@ class CompiledLayers(PlainLayers):
     """Compiles each layer when it first runs, and again for another batch size."""
 
     def __init__(self, generator: Generator, dtype: torch.dtype, keep: bool) -> None:
-        self.compiled: dict[str, nn.Module] = {}
         super().__init__(generator, dtype, keep)
-        self.compiled = {name: torch.compile(self._placed(name)[1], dynamic=False) for name in self.names}
-
-    def _placed(self, name: str) -> tuple[SynthesisBlock, nn.Module]:
-        block, layer = super()._placed(name)
-        return block, self.compiled.get(name, layer)
+        self.placed = {
+            name: (block, torch.compile(layer, dynamic=False)) for name, (block, layer) in self.placed.items()
+        }
 
     def features(
         self, name: str, x: Tensor | None, style: Tensor, noise_mode: str, rng: torch.Generator | None

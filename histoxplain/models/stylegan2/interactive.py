@@ -15,7 +15,6 @@ from histoxplain.models.stylegan2.compiled import CompiledLayers, check_compiler
 from histoxplain.models.stylegan2.generator import NOISE_MODES, Generator, Styles
 from histoxplain.models.stylegan2.packed import PackedLayers
 from histoxplain.models.stylegan2.plain import PlainLayers
-from histoxplain.ops import upsample2d
 
 CHUNK = 2**24
 """Bytes of the largest activation, where a batch is drawn in parts to save memory."""
@@ -143,8 +142,7 @@ class InteractiveGenerator:
             if name.endswith("torgb"):
                 new_image = new_image or new_x or edited
                 if new_image:
-                    below = None if image is None else upsample2d(image, self.layers.resample_filter)
-                    image = self.layers.colours(name, x, s[name], below)
+                    image = self.layers.colours(name, x, s[name], image)
                     self.computed.append(name)
                 else:
                     image = before.images[name]

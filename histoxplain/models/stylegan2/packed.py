@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import sqrt
+from math import prod, sqrt
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from histoxplain.models.stylegan2.generator import Generator
 
 
-def tile_side(resolution: int, dtype: torch.dtype) -> int:
-    """The `tile` of `packed.synthesis_layer` that is fastest: 4, which loses three bits, for float32 alone.
+def tile_side(resolution: int) -> int:
+    """The `tile` of `packed.synthesis_layer` that is fastest: smaller images are less work than larger kernels.
 
     Example:
-        >>> tile_side(256, torch.float32), tile_side(8, torch.float32), tile_side(256, torch.bfloat16)
-        (4, 2, 2)
+        >>> tile_side(256), tile_side(8)
+        (4, 2)
     """
-    return 4 if dtype == torch.float32 and resolution >= 16 else 2
+    return 4 if resolution >= 16 else 2
 
 
 class PackedLayers(PlainLayers):
@@ -40,64 +40,66 @@ class PackedLayers(PlainLayers):
     @torch.no_grad()
     def __init__(self, generator: Generator, dtype: torch.dtype, keep: bool) -> None:
         super().__init__(generator, dtype, keep)
+        layers = {name: layer for name, (_, layer) in self.placed.items()}
         self.taps = packed.separate(self.resample_filter) * 2
-        self.weights = {name: self._placed(name)[1].weight.detach().float().contiguous() for name in self.names}
-        self.biases = {name: packed.fill(self._placed(name)[1].bias) for name in self.names}
+        self.weights = {name: layer.weight.detach().float().contiguous() for name, layer in layers.items()}
+        self.biases = {name: packed.fill(layer.bias) for name, layer in layers.items()}
+        self.clamps = {name: -1 if layer.clamp is None else layer.clamp for name, layer in layers.items()}
+        self.noises = {name: layer.noise(1, "const", None) for name, layer in layers.items() if hasattr(layer, "noise")}
+        self.places: dict[str, Tensor] = {}
+        self.roomy: set[tuple[str, int, int]] = set()
         self.workspace = torch.empty(0, dtype=dtype)
-        self.turns = [torch.empty(0, dtype=dtype)] * 2
 
     def features(
         self, name: str, x: Tensor | None, style: Tensor, noise_mode: str, rng: torch.Generator | None
     ) -> Tensor:
         """See `PlainLayers.features`."""
-        block, layer = self._placed(name)
-        weight = self.weights[name]
+        block, layer = self.placed[name]
+        count, side = len(style), block.resolution
         if x is None:
-            x = packed.bordered(block.const[None].expand(len(style), -1, -1, -1), self.dtype)
-        out = self._output(name, len(style))
-        noise = layer.noise(len(style), noise_mode, rng)
-        noise = None if noise is None else noise.reshape(-1, layer.resolution, layer.resolution)
-        finish = {"alpha": 0.2, "gain": sqrt(2), "clamp": -1 if layer.clamp is None else layer.clamp}
-        tile = tile_side(layer.resolution, self.dtype)
-        self._grow(packed.room(x, weight, layer.up, tile))
-        packed.synthesis_layer(
-            x,
-            weight,
-            packed.fill(style),
+            x = packed.bordered(block.const[None].expand(count, -1, -1, -1), self.dtype)
+        noise = self.noises[name] if noise_mode == "const" else layer.noise(count, noise_mode, rng)
+        noise = None if noise is None else noise.view(-1, side, side)
+        finish = (
             noise,
             self.biases[name],
             self.taps if layer.up == 2 else None,
-            tile,
-            workspace=self.workspace,
-            out=out,
-            **finish,
+            tile_side(side),
+            0.2,
+            sqrt(2),
+            self.clamps[name],
         )
-        return out
+        if len(self.places.get(name, ())) != count:
+            self._find_places(count)
+        self._grow_workspace(name, x, layer.up)
+        packed.synthesis_layer(x, self.weights[name], packed.fill(style), *finish, self.workspace, self.places[name])
+        return self.places[name]
 
-    def _output(self, name: str, batch: int) -> Tensor:
-        """Where a layer writes: what it keeps, or the one of two buffers that it does not read."""
-        shape = self._shape(name, batch)
+    def _find_places(self, count: int) -> None:
+        """Where each layer writes: memory of its own, or the one of two buffers that it does not read."""
+        sides = {name: self.placed[name][0].resolution + 2 for name in self.noises}
+        shapes = {name: (count, side, side, len(self.biases[name])) for name, side in sides.items()}
         if self.keep:
-            if name not in self.outputs or self.outputs[name].shape != shape:
-                self.outputs[name] = torch.empty(shape, dtype=self.dtype)
-            return self.outputs[name]
-        largest = max(self._shape(other, batch).numel() for other in self.names if not other.endswith("torgb"))
-        if len(self.turns[0]) < largest:
-            self.turns = [torch.empty(largest, dtype=self.dtype) for _ in self.turns]
-        self.turns.reverse()
-        return self.turns[0][: shape.numel()].view(shape)
+            self.places = self.outputs = {name: torch.empty(shape, dtype=self.dtype) for name, shape in shapes.items()}
+        else:
+            sizes = [prod(shape) for shape in shapes.values()]
+            turns = [torch.empty(max(sizes[i::2], default=0), dtype=self.dtype) for i in range(2)]
+            self.places = {name: turns[i % 2][: sizes[i]].view(shapes[name]) for i, name in enumerate(shapes)}
 
-    def _shape(self, name: str, batch: int) -> torch.Size:
-        side = self._placed(name)[1].resolution + 2
-        return torch.Size((batch, side, side, len(self.biases[name])))
+    def _grow_workspace(self, name: str, x: Tensor, up: int) -> None:
+        case = (name, len(x), torch.get_num_threads())
+        if case not in self.roomy:
+            self.roomy.add(case)
+            size = packed.room(x, self.weights[name], up, tile_side(self.placed[name][0].resolution))
+            self.workspace = max(self.workspace, torch.empty(size, dtype=self.dtype), key=len)
 
     def colours(self, name: str, x: Tensor, style: Tensor, below: Tensor | None) -> Tensor:
         """See `PlainLayers.colours`."""
-        block, layer = self._placed(name)
-        image = torch.empty(len(style), len(layer.bias), block.resolution, block.resolution)
+        block, layer = self.placed[name]
+        weight = self.weights[name]
+        image = torch.empty(len(style), len(weight), block.resolution, block.resolution)
         style = packed.fill(style * layer.weight_gain)
-        clamp = -1 if layer.clamp is None else layer.clamp
-        packed.synthesis_rgb(x, self.weights[name], style, self.biases[name], below, clamp, image)
+        packed.synthesis_rgb(x, weight, style, self.biases[name], below, self.taps, self.clamps[name], image)
         return image
 
     def shifted(self, x: Tensor, detail: Tensor) -> Tensor:
@@ -105,7 +107,3 @@ class PackedLayers(PlainLayers):
         moved = x.clone()
         moved[:, 1:-1, 1:-1, : detail.shape[1]] += detail.to(x.dtype).permute(0, 2, 3, 1)
         return moved
-
-    def _grow(self, size: int) -> None:
-        if len(self.workspace) < size:
-            self.workspace = torch.empty(size, dtype=self.dtype)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from histoxplain.ops import upsample2d
+
 if TYPE_CHECKING:
     from histoxplain.models.stylegan2.generator import Generator, SynthesisBlock
 
@@ -28,22 +30,22 @@ class PlainLayers:
     def __init__(self, generator: Generator, dtype: torch.dtype, keep: bool) -> None:
         blocks = generator.synthesis.blocks
         self.dtype, self.keep = dtype, keep
-        self.blocks = {f"b{block.resolution}.{layer}": (block, layer) for block in blocks for layer in block.layers}
-        self.names = list(self.blocks)
-        self.widths = {name: self._placed(name)[1].affine.weight.shape[0] for name in self.names}
+        self.placed: dict[str, tuple[SynthesisBlock, nn.Module]] = {
+            f"b{block.resolution}.{layer}": (block, block.get_submodule(layer))
+            for block in blocks
+            for layer in block.layers
+        }
+        self.names = list(self.placed)
+        self.widths = {name: layer.affine.weight.shape[0] for name, (_, layer) in self.placed.items()}
         self.resample_filter = blocks[0].resample_filter
         self.outputs: dict[str, Tensor] = {}
         self.entries: dict[int, Tensor] = {}
-
-    def _placed(self, name: str) -> tuple[SynthesisBlock, nn.Module]:
-        block, layer = self.blocks[name]
-        return block, block.get_submodule(layer)
 
     def features(
         self, name: str, x: Tensor | None, style: Tensor, noise_mode: str, rng: torch.Generator | None
     ) -> Tensor:
         """Features of the layer before, None for the first, and a style `(N, width)` to features."""
-        block, layer = self._placed(name)
+        block, layer = self.placed[name]
         run = {"noise_mode": noise_mode, "generator": rng}
         if x is None:
             x = block.const[None].expand(len(style), -1, -1, -1).contiguous(memory_format=torch.channels_last)
@@ -61,9 +63,9 @@ class PlainLayers:
         return y
 
     def colours(self, name: str, x: Tensor, style: Tensor, below: Tensor | None) -> Tensor:
-        """Features and the image so far to the image `(N, img_channels, r, r)`, float32."""
-        rgb = self._placed(name)[1](x, style)
-        return rgb if below is None else rgb + below
+        """Features and the image of half the size, if any, to the image `(N, img_channels, r, r)`, float32."""
+        rgb = self.placed[name][1](x, style)
+        return rgb if below is None else rgb + upsample2d(below, self.resample_filter)
 
     def shifted(self, x: Tensor, detail: Tensor) -> Tensor:
         """Features with an offset `(N, C, h, w)`, elsewhere in memory: those that were kept stay as they are."""

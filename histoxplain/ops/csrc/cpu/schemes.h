@@ -83,14 +83,4 @@ struct Doubling {
   }
 };
 
-// A kernel of one tap, as it is.
-struct Pointwise {
-  static constexpr int KERNELS = 1;
-
-  template <class V>
-  static std::array<V, 1> weights(const std::array<V, 1>& w) {
-    return w;
-  }
-};
-
 }  // namespace histoxplain
