@@ -1,6 +1,7 @@
 """Reports in a real browser: on paper, in the dark, and without asking anybody for anything."""
 
 import re
+from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -43,7 +44,15 @@ def report(tmp_path, rng):
     made = Provenance(
         command="histoxplain explain tile.png", licence="CC0", files={f"{i}.safetensors": "0" * 64 for i in "abcde"}
     )
+    several = [replace(e, case_id=name) for name in ("one", "two", "three", "four")]
+    write_report(several, tmp_path / "several.html", {one.case_id: film for one in several}, provenance=made)
     return write_report([e], tmp_path / "report.html", {"tile": film}, provenance=made)
+
+
+def pages(printed):
+    """How many pages a PDF has."""
+    (count,) = {max(map(int, re.findall(rb"/Count (\d+)", printed))), len(re.findall(rb"/Type /Page\b", printed))}
+    return count
 
 
 def test_prints_on_two_pages_and_is_dark_where_that_is_wanted(report, tmp_path):
@@ -58,6 +67,8 @@ def test_prints_on_two_pages_and_is_dark_where_that_is_wanted(report, tmp_path):
         printed = page.pdf(path=tmp_path / "report.pdf", prefer_css_page_size=True)
         page.emulate_media(media="print")
         assert page.evaluate(ground) == "rgb(255, 255, 255)"
+        page.goto(report.with_name("several.html").as_uri())
+        of_four = page.pdf(path=tmp_path / "several.pdf", prefer_css_page_size=True)
         assert complaints == []
-    assert max(map(int, re.findall(rb"/Count (\d+)", printed))) == 2
-    assert len(re.findall(rb"/Type /Page\b", printed)) == 2
+    assert pages(printed) == 2
+    assert pages(of_four) <= 6  # a page an image, and one more each for what stands before and after them
