@@ -7,16 +7,15 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
-import numpy as np
 import torch
 
 from histoxplain._checks import check, check_between
-from histoxplain.data import to_uint8
 from histoxplain.explain import quantised
 from histoxplain.explain.attribution.attribute import device_of
 from histoxplain.explain.attribution.scores import opinions
-from histoxplain.explain.change import change_limit, change_map, paint_change
+from histoxplain.explain.change import change_limit, change_map
 from histoxplain.explain.explainer import evaluating
+from histoxplain.widgets.change_picture import change_over
 from histoxplain.widgets.latest import Latest
 from histoxplain.widgets.picture import beside, enlarged, jpeg, picture
 from histoxplain.widgets.readout import Message, bars_html
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
 
     from histoxplain.explain import Explanation
     from histoxplain.models import Bundle
-
-COLOUR = 0.75
-"""How much of a changed pixel's shade is that of its change; the rest is the image's."""
 
 
 class BlendViewer:
@@ -111,12 +107,8 @@ class BlendViewer:
         )
 
     def _pictures(self) -> tuple[Image.Image, Image.Image]:
-        shown = to_uint8(self.blended).permute(1, 2, 0).numpy()
-        grey = np.broadcast_to(shown.mean(2, keepdims=True), (*shown.shape[:2], 3))
         whole = change_map(self.explanation.original, self.explanation.counterfactuals[0])
-        colours = paint_change(self.change, change_limit(whole))
-        part = COLOUR * (self.change.abs() >= max(self.threshold.value, 1e-6)).numpy()[..., None]
-        mixed = (part * colours + (1 - part) * grey).round().astype(np.uint8)
+        mixed = change_over(self.blended, self.change, change_limit(whole), self.threshold.value)
         return picture(self.blended, self.side), enlarged(mixed, self.side)
 
     @property

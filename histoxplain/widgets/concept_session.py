@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from histoxplain.models import Bundle
     from histoxplain.models.viscoin import Concepts
-    from histoxplain.widgets.counterfactual_session import Specimen
+    from histoxplain.widgets.specimen import Specimen
 
 HARDLY = 0.02
 """Of what rich images have: a concept of which there is less is added as they have it, not multiplied."""
@@ -87,7 +87,7 @@ class ConceptSession:
             with evaluating(self.bundle.classifier, self.bundle.generator, self.model):
                 found = self.model.concepts(specimen.image[None])
                 if specimen.ws is not None and found.support is not None and found.support.ndim == 3:
-                    found = found._replace(support=specimen.ws[None] - self.model.latents(found.phi), detail=None)
+                    found = found._replace(support=self.model.omega.left_out(specimen.ws[None], found.phi), detail=None)
             self._read[index] = found
         return self._read[index]
 

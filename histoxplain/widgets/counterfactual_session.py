@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from histoxplain._checks import check, check_between
-from histoxplain.explain import Explanation, Film, LatentSearch, film_of, image_of, judge, quantised
-from histoxplain.explain.explainer import class_index, evaluating
-from histoxplain.explain.latent_space import draw, one_hot, sample_z
+from histoxplain.explain import Explanation, Film, LatentSearch, film_of, judge
+from histoxplain.explain.explainer import class_index
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from histoxplain.data import Case
     from histoxplain.models import Bundle
-
-    AnyImage = Tensor | str | Path | Case
-
-
-@dataclass(frozen=True, eq=False)
-class Specimen:
-    """An image to explain.
-
-    Attributes:
-        name: what to call it.
-        image: (C, H, W) in [-1, 1], 8-bit exact.
-        probabilities: the classifier's opinion of it, (K,).
-        ws: where it lies in latent space, (num_ws, w_dim); None for a real image, which has to be found there first.
-        z: the noise it was drawn from, (z_dim,); None for a real image.
-    """
-
-    name: str
-    image: Tensor
-    probabilities: Tensor
-    ws: Tensor | None = None
-    z: Tensor | None = None
+    from histoxplain.widgets.specimen import Specimen
 
 
 class CounterfactualSession:
@@ -113,43 +88,3 @@ class CounterfactualSession:
         _, before, _ = judge(oracle, explanation.original[None], explanation.target_class, explanation.threshold)
         _, after, valid = judge(oracle, explanation.counterfactuals, explanation.target_class, explanation.threshold)
         return replace(explanation, probabilities_before=before[0], probabilities_after=after, valid=valid)
-
-
-def opened(bundle: Bundle, images: Sequence[AnyImage], names: Sequence[str] | None = None) -> list[Specimen]:
-    """Real images as specimens; they are cropped and resized to what the bundle expects.
-
-    Args:
-        bundle: gives the classifier, the size and the channels.
-        images: files, `Case`s, PIL images or tensors.
-        names: one an image; by default the files' names.
-
-    Raises:
-        InputError: if an image cannot be read.
-    """
-    if not images:
-        return []
-    x = [image_of(image, bundle, fit=True) for image in images]
-    names = names or [Path(i).stem if isinstance(i, str | Path) else f"image {n}" for n, i in enumerate(images, 1)]
-    with evaluating(bundle.classifier), torch.no_grad():
-        found = bundle.classifier.probabilities(torch.stack(x)).float()
-    return [Specimen(name, one, p) for name, one, p in zip(names, x, found)]
-
-
-@torch.no_grad()
-def generated(bundle: Bundle, each: int = 2, seed: int = 0) -> list[Specimen]:
-    """Generated images as specimens: of every class the first `each` that the classifier takes for that class.
-
-    Args:
-        bundle: generator and classifier.
-        each: how many a class.
-        seed: same seed, same machine: same images.
-    """
-    search, specimens = LatentSearch(bundle), []
-    for label, name in enumerate(bundle.class_names):
-        z = sample_z(bundle.generator, 4 * each, seed * len(bundle.class_names) + label)
-        ws = bundle.generator.mapping(z, one_hot([label] * len(z), bundle.generator))
-        images = quantised(draw(bundle.generator, ws))
-        p = search.probabilities(images)
-        order = (p.argmax(1) != label).int().argsort(stable=True)[:each].tolist()
-        specimens += [Specimen(f"{name} {n + 1}", images[i], p[i], ws[i], z[i]) for n, i in enumerate(order)]
-    return specimens

@@ -53,6 +53,13 @@ def jpeg(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
+def png_bytes(image: Image.Image) -> bytes:
+    """PNG bytes: every pixel as it is."""
+    buffer = BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
 def png(figure: Figure, dpi: int = 100) -> bytes:
     """A matplotlib figure as PNG bytes."""
     buffer = BytesIO()
@@ -60,8 +67,8 @@ def png(figure: Figure, dpi: int = 100) -> bytes:
     return buffer.getvalue()
 
 
-def beside(pictures: Mapping[str, Image.Image], gap: int = 12) -> bytes:
-    """Pictures in a row on white, each under its caption, as JPEG bytes.
+def beside(pictures: Mapping[str, Image.Image], gap: int = 12, kind: str = "JPEG") -> bytes:
+    """Pictures in a row on white, each under its caption, as bytes of a JPEG or a PNG.
 
     Example:
         >>> small = Image.new("RGB", (10, 20))
@@ -76,4 +83,4 @@ def beside(pictures: Mapping[str, Image.Image], gap: int = 12) -> bytes:
         pen.text((left, 1), caption, fill="black", font=font)
         sheet.paste(image, (left, line))
         left += image.width + gap
-    return jpeg(sheet)
+    return jpeg(sheet) if kind == "JPEG" else png_bytes(sheet)

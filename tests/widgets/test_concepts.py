@@ -8,8 +8,7 @@ import torch
 from PIL import Image
 
 from histoxplain import InputError
-from histoxplain.widgets import ConceptSession, ConceptViewer
-from histoxplain.widgets.counterfactual_session import Specimen
+from histoxplain.widgets import ConceptSession, ConceptViewer, Specimen
 from tests.explain.conftest import Bundle, Paint, Redness
 from tests.explain.known_concepts import KnownConcepts
 
