@@ -231,10 +231,12 @@ class GANTraining:
         with joint_draws():
             return self.G.synthesis(ws, noise_mode="random", generator=self.rng)
 
-    def _judge(self, images: Tensor, c: Tensor | None) -> Tensor:
+    def _augmented(self, images: Tensor) -> Tensor:
         with joint_draws():
-            augmented = self.augment(images, self.rng)
-        return self.D(augmented, c)
+            return self.augment(images, self.rng)
+
+    def _judge(self, images: Tensor, c: Tensor | None) -> Tensor:
+        return self.D(self._augmented(images), c)
 
     _fooled = staticmethod(generator_loss)
     _told_apart = staticmethod(discriminator_loss)
@@ -276,7 +278,7 @@ class GANTraining:
         apply_gradients(penalty.mean() * self.config.pl_weight * self.config.pl_interval, self.opt_g)
 
     def _update_discriminator(self, real: Tensor, c: Tensor | None) -> None:
-        fake_logits, real_logits = self._fake_logits(), self._judge(real, c)
+        real_logits, fake_logits = self._opinions(real, c)
         loss = self._told_apart(real_logits, fake_logits)
         self.augment.watch(real_logits)
         self._note("loss_d", loss)
@@ -284,11 +286,13 @@ class GANTraining:
         self._note("sign_fake", fake_logits.sign().mean())
         apply_gradients(loss, self.opt_d)
 
-    def _fake_logits(self) -> Tensor:
-        """The discriminator's opinion of new fakes."""
+    def _opinions(self, real: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The discriminator's opinions of reals and of new fakes, from one pass over both."""
         with torch.no_grad():
-            fake, c = self._fakes(self.batch)
-        return self._judge(fake, c)
+            fake, fake_c = self._fakes(self.batch)
+        fake, real = self._augmented(fake), self._augmented(real)
+        labels = None if c is None else torch.cat([c, fake_c])
+        return self.D(torch.cat([real, fake]), labels, batches=2).chunk(2)
 
     def _regularise_r1(self, real: Tensor, c: Tensor | None) -> None:
         real = real.detach().requires_grad_(True)

@@ -75,9 +75,10 @@ class ProjectedTraining(GANTraining):
         self.judged = [x.detach() for x in maps], c
         return self.D(maps, c)
 
-    def _fake_logits(self) -> Tensor:
-        """Of the fakes that the generator's step has just made: their features cost more than judging them."""
-        return self.D(*self.judged)
+    def _opinions(self, real: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Fakes are those that the generator's step has just made: their features cost more than judging them."""
+        fake_logits = self.D(*self.judged)
+        return self._judge(real, c), fake_logits
 
     @staticmethod
     def _fooled(fake_logits: Tensor) -> Tensor:

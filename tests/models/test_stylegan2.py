@@ -88,6 +88,15 @@ def test_minibatch_std_by_hand():
     torch.testing.assert_close(spread, torch.tensor([1.0, 2.0, 1.0, 2.0]))  # pairs (0, 2) and (1, 5)
 
 
+def test_discriminator_keeps_batches_apart(rng):
+    config = DiscriminatorConfig(resolution=8, c_dim=3, channel_base=64, channel_max=8, mbstd_group_size=4)
+    D, c = Discriminator(config), torch.eye(3)[[0, 1, 2, 0]]
+    a, b = torch.randn(2, 4, 3, 8, 8, generator=rng)
+    both = D(torch.cat([a, b]), torch.cat([c, c]), batches=2)
+    torch.testing.assert_close(both, torch.cat([D(a, c), D(b, c)]))
+    assert (both - D(torch.cat([a, b]), torch.cat([c, c]))).abs().max() > 1e-4
+
+
 def test_label_reaches_the_image_and_the_gradient():
     G = tiny_generator()
     z = torch.randn(1, 8)

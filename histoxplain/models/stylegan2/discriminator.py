@@ -52,17 +52,18 @@ class DiscriminatorEpilogue(nn.Module):
         if config.architecture == "skip":
             self.fromrgb = Convolution(config.channels, width, 1, act="lrelu")
         channels = config.mbstd_channels
-        self.mbstd = MinibatchStd(config.mbstd_group_size, channels) if channels else nn.Identity()
+        self.mbstd = MinibatchStd(config.mbstd_group_size, channels) if channels else None
         self.conv = Convolution(width + channels, width, 3, **layer)
         self.fc = FullyConnected(width * 16, width, "lrelu")
         self.out = FullyConnected(width, config.cmap_dim or 1)
 
-    def forward(self, x: Tensor, image: Tensor | None) -> Tensor:
-        """`(N, width, 4, 4) -> (N, 1)` or, with classes, `(N, cmap_dim)`."""
+    def forward(self, x: Tensor, image: Tensor | None, batches: int = 1) -> Tensor:
+        """`(N, width, 4, 4) -> (N, 1)` or, with classes, `(N, cmap_dim)`; see `MinibatchStd` for `batches`."""
         x = x.float()
         if image is not None:
             x = x + self.fromrgb(image)
-        return self.out(self.fc(self.conv(self.mbstd(x)).flatten(1)))
+        x = x if self.mbstd is None else self.mbstd(x, batches)
+        return self.out(self.fc(self.conv(x).flatten(1)))
 
 
 class Discriminator(nn.Module):
@@ -91,8 +92,10 @@ class Discriminator(nn.Module):
         """Blocks from the full resolution down to 8x8."""
         return [self.get_submodule(f"b{resolution}") for resolution in self.config.resolutions[:0:-1]]
 
-    def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, c: Tensor | None = None, batches: int = 1) -> Tensor:
         """Images `(N, channels, R, R)` in [-1, 1] and labels `(N, c_dim)` to logits `(N, 1)`.
+
+        Images of several `batches`, one after another, are compared only with those of their own.
 
         Raises:
             InputError: on images of another size or a batch that the minibatch group does not divide.
@@ -104,7 +107,7 @@ class Discriminator(nn.Module):
         image, features = x.contiguous(memory_format=torch.channels_last), None
         for block in self.blocks:
             features, image = block(features, image)
-        logits = self.b4(features, image)
+        logits = self.b4(features, image, batches)
         if not self.config.cmap_dim:
             return logits
         cmap = self.mapping(None, c)

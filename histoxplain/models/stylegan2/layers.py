@@ -132,10 +132,15 @@ class MinibatchStd(nn.Module):
         super().__init__()
         self.group_size, self.channels = group_size, channels
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`(N, C, H, W) -> (N, C + channels, H, W)`; images i and i + N / group share a group."""
+    def forward(self, x: Tensor, batches: int = 1) -> Tensor:
+        """`(N, C, H, W) -> (N, C + channels, H, W)`; images i and i + N / group share a group.
+
+        With several `batches`, one after another, groups are those of each by itself.
+        """
         n, c, height, width = x.shape
-        group = n if self.group_size is None else min(self.group_size, n)
-        y = x.reshape(group, n // group, self.channels, c // self.channels, height, width)
-        spread = ((y - y.mean(0)).square().mean(0) + 1e-8).sqrt().mean([2, 3, 4])  # torch's var is slow along axis 0
-        return torch.cat([x, spread[:, :, None, None].repeat(group, 1, height, width)], 1)
+        each = n // batches
+        group = each if self.group_size is None else min(self.group_size, each)
+        y = x.reshape(batches, group, each // group, self.channels, c // self.channels, height, width)
+        spread = ((y - y.mean(1, keepdim=True)).square().mean(1) + 1e-8).sqrt().mean([3, 4, 5])
+        spread = spread[:, None].expand(-1, group, -1, -1).reshape(n, self.channels, 1, 1)
+        return torch.cat([x, spread.expand(-1, -1, height, width)], 1)
