@@ -49,6 +49,7 @@ def test_there_are_notebooks():
         "06_attributions",
         "07_inpainting",
         "08_concepts",
+        "09_bring_your_own_data",
     ]
     assert [path.stem for path in NOTEBOOKS] == names
 
