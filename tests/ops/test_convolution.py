@@ -57,22 +57,27 @@ def test_only_what_is_asked_for_is_computed(asked, computed, rng):
 
 
 @pytest.mark.parametrize(
-    ("n", "into", "out", "side"), [(2, 32, 48, (16, 16)), (3, 64, 32, (9, 23)), (16, 32, 32, (4, 4))]
+    ("n", "into", "out", "side"),
+    [(2, 32, 48, (16, 16)), (3, 64, 32, (9, 23)), (16, 32, 32, (5, 5)), (8, 32, 32, (8, 11))],
 )
 @pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 1e-6), (torch.bfloat16, 6e-3)], ids=str)
-def test_tiles_and_their_gradients_are_as_exact_as_their_type(n, into, out, side, transposed, dtype, error, rng):
+def test_tiles_and_their_gradients_are_as_exact_as_their_type(
+    n, into, out, side, stride, transposed, dtype, error, rng
+):
     if not packed.load():
         pytest.skip("no compiler: there are no native kernels")
     x = torch.randn(n, into, *side, generator=rng).to(dtype, memory_format=torch.channels_last).requires_grad_()
     w = torch.randn((into, out, 3, 3) if transposed else (out, into, 3, 3), generator=rng).requires_grad_()
-    y = convolution(x, w, padding=1, transposed=transposed)
+    how = {"stride": stride, "padding": 2 - stride}
+    y = convolution(x, w, **how, transposed=transposed)
     gradients = torch.autograd.grad(y.square().sum(), (x, w))
     with reference_only():
-        assert not torch.equal(convolution(x, w, padding=1, transposed=transposed), y)
+        assert not torch.equal(convolution(x, w, **how, transposed=transposed), y)
     assert y.is_contiguous(memory_format=torch.channels_last)
     x, w = (t.detach().double().requires_grad_() for t in (x, w))
-    exact = (F.conv_transpose2d if transposed else F.conv2d)(x, w, padding=1)
+    exact = (F.conv_transpose2d if transposed else F.conv2d)(x, w, **how)
     expected = exact, *torch.autograd.grad(exact.square().sum(), (x, w))
     for found, truth in zip((y, *gradients), expected, strict=True):
         assert (found.double() - truth).square().mean().sqrt() < error * truth.std()

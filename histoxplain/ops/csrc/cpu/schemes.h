@@ -1,7 +1,8 @@
 // Convolutions with fewer multiplications (Winograd, 1980; Lavin & Gray, 2016): tiles of the image and the kernels are
 // transformed, multiplied channel by channel as matrices, and what comes out is transformed back.
 //
-// A scheme says how that goes along one axis; a tile goes through it along both. Sums stay in float32 throughout;
+// A scheme says how that goes along one axis, READS values from PAD before every STEP-th one being read; a tile goes
+// through it along both. Sums stay in float32 throughout;
 // bfloat16 rounds the transformed tiles and kernels once each.
 #pragma once
 
@@ -20,7 +21,7 @@ inline __attribute__((always_inline)) void each(F&& f) {
 
 // Two values from four products instead of six.
 struct Twos {
-  static constexpr int READS = 4, STEP = 2, TERMS = 4, KERNELS = 4, PRODUCTS = 4, MADE = 2;
+  static constexpr int READS = 4, STEP = 2, PAD = 1, TERMS = 4, KERNELS = 4, PRODUCTS = 4, MADE = 2;
   static constexpr int term(int product) { return product; }
   static constexpr int kernel(int product) { return product; }
 
@@ -40,7 +41,7 @@ struct Twos {
 
 // Four values from six products instead of twelve, at the points 0, 1, -1, 2, -2 and infinity.
 struct Fours {
-  static constexpr int READS = 6, STEP = 4, TERMS = 6, KERNELS = 6, PRODUCTS = 6, MADE = 4;
+  static constexpr int READS = 6, STEP = 4, PAD = 1, TERMS = 6, KERNELS = 6, PRODUCTS = 6, MADE = 4;
   static constexpr int term(int product) { return product; }
   static constexpr int kernel(int product) { return product; }
 
@@ -65,7 +66,7 @@ struct Fours {
 // Of the transposed convolution of stride two, four values from two: the even ones see two taps and share one of three
 // products, the odd ones see one. Five products instead of six.
 struct Doubling {
-  static constexpr int READS = 3, STEP = 2, TERMS = 4, KERNELS = 4, PRODUCTS = 5, MADE = 4;
+  static constexpr int READS = 3, STEP = 2, PAD = 1, TERMS = 4, KERNELS = 4, PRODUCTS = 5, MADE = 4;
   static constexpr int term(int product) { return std::array{0, 1, 2, 1, 3}[product]; }
   static constexpr int kernel(int product) { return std::array{0, 1, 2, 3, 3}[product]; }
 
@@ -80,6 +81,27 @@ struct Doubling {
   template <class V>
   static std::array<V, MADE> output(const std::array<V, PRODUCTS>& m) {
     return {m[0] + m[1], m[3], m[1] - m[2], m[4]};
+  }
+};
+
+// Of the convolution of stride two, two values from five: the even ones see two taps each and share one of three
+// products, the odd ones see one. Five products instead of six.
+struct Halving {
+  static constexpr int READS = 5, STEP = 4, PAD = 0, TERMS = 5, KERNELS = 4, PRODUCTS = 5, MADE = 2;
+  static constexpr int term(int product) { return product; }
+  static constexpr int kernel(int product) { return std::array{0, 1, 2, 3, 3}[product]; }
+
+  template <class V>
+  static std::array<V, TERMS> input(const std::array<V, READS>& d) {
+    return {d[0] - d[2], d[2], d[4] - d[2], d[1], d[3]};
+  }
+  template <class V>
+  static std::array<V, KERNELS> weights(const std::array<V, 3>& w) {
+    return {w[0], w[0] + w[2], w[2], w[1]};
+  }
+  template <class V>
+  static std::array<V, MADE> output(const std::array<V, PRODUCTS>& m) {
+    return {m[0] + m[1] + m[3], m[1] + m[2] + m[4]};
   }
 };
 

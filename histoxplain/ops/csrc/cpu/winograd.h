@@ -60,7 +60,7 @@ struct Tiling {
 template <class S, class T>
 void transform(const Plane<T>& in, int64_t n, int64_t y, int64_t x, const float* style, T* edge, T* to,
                int64_t stride) {
-  int64_t top = y * S::STEP - 1, left = x * S::STEP - 1, row = in.row();
+  int64_t top = y * S::STEP - S::PAD, left = x * S::STEP - S::PAD, row = in.row();
   const T* from = in.at(n, top, left);
   auto within = [&](int64_t at, int64_t length) { return at >= -in.border && at < length + in.border; };
   bool whole = within(top, in.height) && within(top + S::READS - 1, in.height) && within(left, in.width) &&
