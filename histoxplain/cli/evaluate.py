@@ -65,9 +65,10 @@ class Command:
     masks: bool = False
     """Hold the masks of the method inpainting against those of DATA too, beside RISE, Score-CAM, Layer-CAM and Grad-CAM
     at their best threshold."""
-    mask_rule: Literal["quantile", "balanced"] | None = None
+    mask_rule: Literal["quantile", "balanced", "sufficient"] | None = None
     """Choose the masks' threshold by the labels of validation images: what nearly no pixel of normal ones exceeds, or
-    what tells abnormal images from normal ones best; by default the bundle's own."""
+    what tells abnormal images from normal ones best; or the highest one whose masks are enough, for the classifier, to
+    make them normal; by default the bundle's own."""
     rise_masks: int = 1000
     """Random masks an image for RISE; the paper has 6000."""
     keep: bool = False

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from histoxplain import metrics
-from histoxplain._checks import check, check_at_least
+from histoxplain._checks import check, check_at_least, check_one_of
 from histoxplain.evaluation.questions import spread
 from histoxplain.explain import (
     ATTRIBUTIONS,
@@ -21,7 +21,9 @@ from histoxplain.explain import (
     image_of,
     quantised,
     spatial_layers,
+    sufficient_threshold,
 )
+from histoxplain.explain.segmentation import RULES
 from histoxplain.metrics import Interval, ratio_interval, share_interval
 from histoxplain.metrics.segmentation import MEASURES
 
@@ -33,7 +35,9 @@ BASELINES = ("rise", "score-cam", "layer-cam", "grad-cam")
 """What inpainting is held against, as in the paper, and Grad-CAM."""
 RISE = {"masks": 1000, "grid": 8, "p": 0.1}
 """As published, but for the number of masks (6000 there)."""
+SUFFICIENT = "sufficient"
 LEVELS = 50
+HALF = 0.5
 LARGEST = 32
 BATCH = 32
 
@@ -139,8 +143,9 @@ def measure_masks(
         explainer: of a bundle with an inpainter.
         source: images with masks.
         limit: how many images, the classes in turn.
-        validation: other images, whose labels choose the threshold; None takes the explainer's.
-        rule: of the choice, see `explain.choose_threshold`.
+        validation: other images, whose labels or classification choose the threshold; None takes the explainer's.
+        rule: of the choice, see `explain.choose_threshold`; "sufficient", which asks the classifier and no label, is
+            `explain.sufficient_threshold`.
         baselines: names in `explain.ATTRIBUTIONS`.
         rise_masks: random masks an image, of RISE.
         confidence: of the bootstrap intervals over images.
@@ -154,13 +159,11 @@ def measure_masks(
     sick = images.abnormal
     check(bool(sick.any()), "data", "hold an abnormal image, one whose mask is not empty", f"none in {len(sick)}")
     if validation is not None:
-        x, labels = labelled_images(explainer, validation, limit)
-        settings = replace(
-            settings, threshold=choose_threshold(changes(explainer, x)[0], labels, rule, settings=settings)
-        )
-        said = f"labels of {len(x)} others ({rule})"
+        threshold, count = threshold_of(explainer, validation, limit, rule)
+        settings = replace(settings, threshold=threshold)
+        said = f"{count} others ({rule})"
     maps, before, after = changes(explainer, images.x)
-    masks = settings(maps, before >= 0.5)
+    masks = settings(maps, before >= HALF)
     truth = images.truth[sick]
     scores = [metrics.segmentation_scores(masks[sick], truth)]
     names, thresholds = [explainer.method], [f"{settings.threshold:.3f}, {said}"]
@@ -189,7 +192,7 @@ def measure_masks(
         ],
         ahead=mean(scores[0]["iou"] - rival["iou"]),
         validity=share(metrics.counterfactual_validity(before, after)[sick]),
-        found=share(before[sick] >= 0.5),
+        found=share(before[sick] >= HALF),
         false_alarms=share(masks[~sick].flatten(1).any(1)),
         abnormal=int(sick.sum()),
         normal=int((~sick).sum()),
@@ -228,6 +231,25 @@ def labelled_images(explainer: Inpainting, source: Source, limit: int) -> tuple[
     check(bool(cases), "data", "hold labelled images to choose a threshold by", "none")
     x = torch.stack([image_of(case, explainer.bundle, fit=explainer.fit, name=case.id) for case in cases])
     return x, torch.tensor([case.label != explainer.only for case in cases])
+
+
+def threshold_of(explainer: Inpainting, source: Source, limit: int, rule: str) -> tuple[float, int]:
+    """The threshold that a rule chooses without any true mask, and by how many images."""
+    check_one_of("rule", rule, (*RULES, SUFFICIENT))
+    x, labels = labelled_images(explainer, source, limit)
+    if rule != SUFFICIENT:
+        return choose_threshold(changes(explainer, x)[0], labels, rule, settings=explainer.mask), len(x)
+    with evaluating(*explainer.networks), torch.no_grad():
+        found = torch.cat([explainer.probabilities(some).cpu() for some in x.split(BATCH)])
+        x = x[found[:, explainer.only] < HALF]
+        check(len(x) > 0, "data", "hold images that the classifier finds abnormal", "none")
+        made = torch.cat([quantised(explainer.bundle.inpainter(some)) for some in x.split(BATCH)])
+
+        def is_normal(images: Tensor) -> Tensor:
+            p = torch.cat([explainer.probabilities(some) for some in images.split(BATCH)])
+            return p[:, explainer.only] >= HALF
+
+        return sufficient_threshold(x, made, is_normal, settings=explainer.mask), len(x)
 
 
 @torch.no_grad()

@@ -32,7 +32,7 @@ _names = {
     "invert": ["Inversion", "invert"],
     "latent_file": ["load_latents", "save_latents"],
     "latent_search": ["LatentSearch"],
-    "latent_map": ["LatentMap", "map_latents"],
+    "latent_map": ["LatentMap", "clusters", "map_latents"],
     "latent_space": ["LatentSpace", "draw", "latent_space", "one_hot", "sample_z"],
     "mean_gradient": ["gradient_directions"],
     "morphometry": [
@@ -59,7 +59,7 @@ _names = {
     "record": ["Explanation", "judge"],
     "reliability": ["Reliability", "likeness", "mahalanobis", "measure_reference", "percentile", "reliability"],
     "search": ["Move", "bisect", "bracket", "descend"],
-    "segmentation": ["MaskSettings", "choose_threshold", "difference_map"],
+    "segmentation": ["MaskSettings", "choose_threshold", "difference_map", "sufficient_threshold"],
     "style_coordinates": ["StyleCoordinates"],
     "style_subset": ["StyleSubset", "explain_by_subset"],
     "unjudged": ["Unjudged", "as_bundle"],

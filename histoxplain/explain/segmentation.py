@@ -15,6 +15,7 @@ PUBLISHED = 0.25
 """The threshold of Shvetsov et al. (2024)."""
 RULES = ("balanced", "quantile")
 LEVELS = 200
+HALVINGS = 10
 
 
 def difference_map(x: Tensor, counterfactual: Tensor) -> Tensor:
@@ -143,6 +144,51 @@ def choose_threshold(
         check_between("quantile", quantile, 0, 1)
         return float(np.quantile(settings.smoothed(maps)[~abnormal.cpu()].numpy(), quantile))
     return _most_telling(maps, abnormal.cpu(), settings)
+
+
+@torch.no_grad()
+def sufficient_threshold(
+    x: Tensor,
+    counterfactuals: Tensor,
+    is_normal: Callable[[Tensor], Tensor],
+    share: float = 0.95,
+    *,
+    settings: MaskSettings | None = None,
+) -> float:
+    """The highest threshold whose masks are enough: nothing but the masked part has to change to make images normal.
+
+    It needs neither true masks nor labels, only the classifier's answers. Images whose counterfactuals do not convince
+    it have no say.
+
+    Args:
+        x: images that the classifier finds abnormal, `(N, C, H, W)` in `[-1, 1]`.
+        counterfactuals: how they look as normal, of the same shape.
+        is_normal: whether the classifier finds images `(N, C, H, W)` normal, boolean `(N,)`.
+        share: of the images that must become normal.
+        settings: how maps are smoothed and masks are tidied up.
+
+    Raises:
+        InputError: if no counterfactual is found normal.
+
+    Example:
+        >>> x = torch.tensor([0.0, 0.8, 1.0]).reshape(1, 1, 1, 3)
+        >>> is_normal = lambda images: images.sum((1, 2, 3)) < 0.9
+        >>> round(sufficient_threshold(x, torch.zeros(1, 1, 1, 3), is_normal), 2)  # the last pixel is enough
+        0.5
+    """
+    check_between("share", share, 0, 1)
+    settings = settings or MaskSettings()
+    convinced = is_normal(counterfactuals).cpu()
+    check(bool(convinced.any()), "data", "have counterfactuals that the classifier finds normal", "none")
+    x, counterfactuals = x[convinced], counterfactuals[convinced]
+    maps = difference_map(x, counterfactuals)
+    low, high = 0.0, float(maps.max())
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        masks = replace(settings, threshold=middle)(maps)[:, None].to(x.device)
+        enough = is_normal(torch.where(masks, counterfactuals, x)).float().mean() >= share
+        low, high = (middle, high) if enough else (low, middle)
+    return low
 
 
 def _most_telling(maps: Tensor, abnormal: Tensor, settings: MaskSettings) -> float:

@@ -102,9 +102,12 @@ def test_labels_of_other_images_choose_the_threshold(bundle):
     source, others = cases(0.8, 0.8, None), cases(0.8, None, 0.8, None, mask=False)
     plain = measure_masks(Inpainting(bundle), source, 3, baselines=())
     assert plain.rows[0].scores["iou"].value == 0
-    for rule in ("quantile", "balanced"):
+    for rule, iou in (("quantile", 24 / 28), ("balanced", 24 / 28), ("sufficient", 1)):  # the last needs no column more
         chosen = measure_masks(Inpainting(bundle), source, 3, validation=others, rule=rule, baselines=())
-        assert chosen.rows[0].scores["iou"].value == pytest.approx(24 / 28)
+        assert chosen.rows[0].scores["iou"].value == pytest.approx(iou)
+        assert f" others ({rule})" in chosen.rows[0].threshold
+    with pytest.raises(InputError, match="`rule` must be one of balanced, quantile, sufficient"):
+        measure_masks(Inpainting(bundle), source, 3, validation=others, rule="suficient", baselines=())
 
 
 def test_the_best_threshold_is_found(rng):

@@ -3,7 +3,7 @@ import torch
 
 from histoxplain import InputError
 from histoxplain.data.synthetic import repaint, tissue
-from histoxplain.explain import MaskSettings, choose_threshold, difference_map
+from histoxplain.explain import MaskSettings, choose_threshold, difference_map, sufficient_threshold
 from histoxplain.metrics import segmentation_scores
 
 
@@ -62,6 +62,30 @@ def test_thresholds_from_the_labels_of_images():
             choose_threshold(maps[:2], labels[:2], rule)
         with pytest.raises(InputError, match="`data` must have normal images to choose a threshold by, got none"):
             choose_threshold(maps[2:], labels[2:], rule)
+
+
+def test_the_smallest_masks_that_are_enough():
+    """Images are abnormal by 8 bright pixels, changed by .4; 2 faint ones, changed by .1, do not matter."""
+    x = torch.full((20, 1, 6, 6), -1.0)
+    x[:, :, 1, 1:5] = x[:, :, 2, 1:5] = -0.2
+    x[:, :, 4, 1:3] = -0.8
+    healthy = torch.full_like(x, -1.0)
+
+    def is_normal(images):
+        return (images > -0.5).sum((1, 2, 3)) <= 1
+
+    assert sufficient_threshold(x, healthy, is_normal) == pytest.approx(0.4, abs=1e-3)
+    healthy[:, :, 2, 3:5] = -0.6  # two of them have to change by less, and still have to
+    assert sufficient_threshold(x, healthy, is_normal) == pytest.approx(0.2, abs=1e-3)
+    healthy[:3] = x[:3]  # some stay as they are, and have no say
+    assert sufficient_threshold(x, healthy, is_normal) == pytest.approx(0.2, abs=1e-3)
+    x[4:6, :, 1:3] = -1.0
+    x[4:6, :, 4, 3:5] = -0.4  # these are abnormal by pixels that change by .1: nine in ten are enough without them
+    healthy[4:6, :, 4, 3:5] = -0.6
+    assert sufficient_threshold(x, healthy, is_normal) == pytest.approx(0.1, abs=1e-3)
+    assert sufficient_threshold(x, healthy, is_normal, 0.8) == pytest.approx(0.2, abs=1e-3)
+    with pytest.raises(InputError, match="have counterfactuals that the classifier finds normal, got none"):
+        sufficient_threshold(x, x, lambda images: torch.zeros(len(images), dtype=torch.bool))
 
 
 def test_odd_settings_are_refused():
