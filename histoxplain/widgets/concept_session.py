@@ -35,6 +35,8 @@ class ConceptBar:
     """How much of it the image has."""
     most: float
     """How much of it may be had: four times as much as the image has, or half as much again as rich images have."""
+    rich: float
+    """How much of it images have that are rich in it; more than that is seldom seen."""
     target: str
     """The class that it speaks for most, or most against."""
     weight: float
@@ -112,7 +114,8 @@ class ConceptSession:
     def _bar(self, k: int, amount: float, rich: float, weights: Tensor) -> ConceptBar:
         label = int(weights.abs().argmax())
         most = max(4 * amount, 1.5 * rich, 1e-6)
-        return ConceptBar(k, self.model.names[k], amount, most, self.class_names[label], float(weights[label]))
+        name, target = self.model.names[k], self.class_names[label]
+        return ConceptBar(k, name, amount, most, rich, target, float(weights[label]))
 
     @torch.no_grad()
     def at(self, index: int, amounts: Mapping[int, float]) -> ConceptSight:

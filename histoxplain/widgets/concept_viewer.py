@@ -161,15 +161,16 @@ class ConceptViewer:
 
 
 def bar_label(bar: ConceptBar, colour: str) -> str:
-    """The words over a slider: the concept, the class that it speaks for or against in that class's colour.
+    """The words over a slider: the concept, the class that it speaks for or against in that class's colour, its range.
 
     Example:
-        >>> bar_label(ConceptBar(2, "air", 1.0, 4.0, "benign", -2.5), "#111111")[-64:]
-        "<span style='color:#111111'>against benign (weight -2.50)</span>"
+        >>> bar_label(ConceptBar(2, "air", 1.0, 4.0, 2.6, "benign", -2.5), "#111111")[-107:]
+        "111111'>against benign (weight -2.50)</span> <span style='color:#888'>here 1.0, rich images have 2.6</span>"
     """
     how = "for" if bar.weight >= 0 else "against"
     said = f"{how} {escape(bar.target)} (weight {bar.weight:+.2f})"
-    return f"<b>{escape(bar.name)}</b> <span style='color:{colour}'>{said}</span>"
+    much = f"<span style='color:#888'>here {bar.amount:.1f}, rich images have {bar.rich:.1f}</span>"
+    return f"<b>{escape(bar.name)}</b> <span style='color:{colour}'>{said}</span> {much}"
 
 
 def _title(text: str) -> str:
