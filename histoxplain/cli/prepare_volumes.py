@@ -34,6 +34,8 @@ class Command:
     """Side of the slices, in mm; by default the largest side of all volumes."""
     distance: float | None = None
     """Between slices, in mm; by default each volume's own."""
+    centre: Literal["scan", "body"] = "scan"
+    """Of the slices: the middle of what was scanned, or that of the body in it."""
     least: int = 1
     """Pixels of the organ that make a slice one with it; slices with fewer are left out."""
     anomaly: Literal["blob", "texture"] | None = None
@@ -79,6 +81,7 @@ class Command:
             window=self.window,
             field=self.field,
             distance=self.distance,
+            centre=self.centre,
             least=self.least,
             anomaly=None if self.anomaly is None else Anomaly(self.anomaly, self.anomaly_size, vary=self.anomaly_vary),
             anomaly_share=self.anomaly_share,

@@ -39,6 +39,7 @@ def prepare_volumes(
     window: str = "soft tissue",
     field: float | None = None,
     distance: float | None = None,
+    centre: str = "scan",
     least: int = 1,
     anomaly: Anomaly | str | None = None,
     anomaly_share: float = 0.65,
@@ -65,6 +66,7 @@ def prepare_volumes(
             LOW%-HIGH%.
         field: side of the slices, in mm; by default the largest side of all volumes.
         distance: between slices, in mm; by default each volume's own.
+        centre: of the slices: "scan", the middle of what was scanned, or "body", that of the body in it.
         least: pixels of the organ that make a slice one with it; those with fewer are left out.
         anomaly: lay synthetic anomalies into the organ ("blob" or "texture", or an `Anomaly`), and tell slices with one
             from slices without; those whose organ is too small for one are left out.
@@ -95,7 +97,7 @@ def prepare_volumes(
     labels = [read_volume(path) for path in masks]
     field = max(max((high - low)[:2]) for low, high in (scan.box() for scan in scans)) if field is None else field
     stacks = [
-        stack_of(scan, mask, SliceGrid.of(scan, resolution, field, distance), greys, organ)
+        stack_of(scan, mask, SliceGrid.of(scan, resolution, field, distance, centre), greys, organ)
         for scan, mask in zip(scans, labels or [None] * len(scans), strict=True)
     ]
     found = [one for stack in stacks for one in examples_of(stack, least, anomaly, anomaly_share, draws, seed)]

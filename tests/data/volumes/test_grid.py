@@ -69,7 +69,22 @@ def test_own_slices_stay_unless_a_distance_is_asked_for():
     assert SliceGrid.of(volume, 4, 4.0, distance=5.0).heights == (0, 5, 10, 15, 20, 25)
 
 
-@pytest.mark.parametrize("odd", [{"field": 0.0}, {"resolution": 0}, {"distance": -1.0}])
+@pytest.mark.parametrize("beside", [(0, 12, 0), (9, 0, 3)])
+def test_the_body_is_found_wherever_it_lies_in_the_scan(make_body, beside):
+    values, _, affine = make_body(shift=8.0)
+    values = np.pad(values, [(n, 2) for n in beside], constant_values=-1000.0)
+    affine[:3, 3] -= affine[:3, :3] @ beside
+    values[2:-2, 0] = 200  # a table
+    volume = Volume(values, affine)
+    right, front = SliceGrid.of(volume, 16, 128.0, centre="body").centre
+    assert abs(right - 8) < 2
+    assert abs(front) < 5  # the table may touch the body, and counts then
+    assert np.hypot(*(np.array(SliceGrid.of(volume, 16, 128.0).centre) - (8, 0))) > 12
+    blank = Volume(np.zeros((5, 5, 5)), np.diag([4.0, 4.0, 4.0, 1.0]))
+    assert SliceGrid.of(blank, 4, 4.0, centre="body").centre == (8.0, 8.0)
+
+
+@pytest.mark.parametrize("odd", [{"field": 0.0}, {"resolution": 0}, {"distance": -1.0}, {"centre": "liver"}])
 def test_odd_arguments(odd):
     volume = Volume(np.zeros((4, 4, 4)), np.eye(4))
     with pytest.raises(InputError):

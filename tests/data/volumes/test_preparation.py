@@ -148,24 +148,8 @@ def test_verb(files, tmp_path, capsys):
     out, common = str(tmp_path / "a.lmdb"), ["--masks", ann_mask, bob_mask, "--resolution", "16", "--test", "bob"]
     assert cli.main(["prepare", ann, bob, out, *common, "--organ", "kidney", "liver"]) == 0
     assert "with kidney or liver: " in capsys.readouterr().out
-    assert (
-        cli.main(
-            [
-                "prepare",
-                "volumes",
-                ann,
-                bob,
-                out,
-                *common,
-                "--anomaly",
-                "texture",
-                "--anomaly-vary",
-                ".5",
-                "--overwrite",
-            ]
-        )
-        == 0
-    )
+    anomaly = ["--anomaly", "texture", "--anomaly-vary", ".5"]
+    assert cli.main(["prepare", "volumes", ann, bob, out, *common, *anomaly, "--centre", "body", "--overwrite"]) == 0
     assert open_source(out).class_names == ("without anomaly", "with anomaly")
     assert json.loads((tmp_path / "a.lmdb.report.json").read_text())["source"] == f"{ann}, {bob}"
 
