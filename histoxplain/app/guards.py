@@ -18,6 +18,8 @@ HEADERS = {
     "x-content-type-options": "nosniff",
 }
 """Nothing is fetched from anywhere else, nobody learns from where a visitor came, and files are what they say."""
+ELSEWHERE = ("cross-site", "same-site")
+"""What browsers say of a request that a page of another server makes; another port is the same site."""
 LOCAL = ("localhost", "127.0.0.1", "[::1]", "::1")
 
 
@@ -28,7 +30,7 @@ class Guards:
         app: what it guards.
         most: bytes of a file.
         hosts: names by which the server may be addressed; None takes any. A page elsewhere that makes its own name
-            point here (DNS rebinding) is then refused.
+            point here (DNS rebinding) is then refused, and so are the forms that it sends here.
     """
 
     def __init__(self, app: Any, most: int, hosts: tuple[str, ...] | None = LOCAL) -> None:
@@ -63,11 +65,15 @@ class Guards:
             >>> guards.refusal("/predict", "POST", {"host": "localhost", "content-length": "999999"})
             (413, 'The file is too large.')
             >>> guards.refusal("/predict", "POST", {"host": "localhost:7860", "content-length": "999"})
+            >>> guards.refusal("/predict", "POST", {"host": "localhost:7860", "sec-fetch-site": "cross-site"})
+            (403, 'Pages of other servers may not ask this one.')
         """
         host = headers.get("host", "")
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
         if self.hosts is not None and name not in self.hosts:
             return 421, f"This server is not called {name}."
+        if method == "POST" and headers.get("sec-fetch-site") in ELSEWHERE:
+            return 403, "Pages of other servers may not ask this one."
         if method != "POST" or path not in ROUTES:
             return None
         size = headers.get("content-length", "")

@@ -13,6 +13,7 @@ from histoxplain._checks import InputError
 from histoxplain._optional import require
 from histoxplain.app.answers import MOST, answer, maps_for, opinion, ways_for
 from histoxplain.app.desk import BusyError, Desk, LateError
+from histoxplain.app.look import PLACEHOLDER, PRINT, SAVE, framed
 from histoxplain.app.pictures import SUFFIXES, Limits, Picture, example_picture, read_picture
 from histoxplain.app.words import OURS, plain
 from histoxplain.viz.page import WARNING, image_html
@@ -26,30 +27,6 @@ TITLE = "What would this image have to look like for the classifier to change it
 RUNNER_UP = "whatever is next most likely"
 KEPT = 3600
 """Seconds that a visitor's image is remembered; only in memory."""
-PLACEHOLDER = '<p class="hx-wait">Choose an image on the left, or take an example. The answer will appear here.</p>'
-CSS = """
-.hx-warning { display: inline-block; padding: 4px 12px; border-radius: 999px; font-weight: 600; font-size: 14px;
-  background: #fbe8d8; color: #8a3b00; }
-.hx-wait { padding: 40px; text-align: center; border: 2px dashed var(--border-color-primary); border-radius: 16px; }
-.hx-preview img { width: 192px; border-radius: 10px; display: block; }
-.hx-preview p { margin: 6px 0 0; overflow-wrap: anywhere; }
-.hx-answer iframe { width: 100%; height: 900px; border: 0; border-radius: 16px; }
-"""
-FRAME = (
-    '<iframe title="The answer" sandbox="allow-same-origin allow-modals" '
-    'onload="this.style.height = this.contentDocument.documentElement.scrollHeight + 24 + \'px\'" srcdoc="{page}">'
-    "</iframe>"
-)
-SAVE = """() => {
-  const page = document.querySelector('.hx-answer iframe');
-  if (!page) return;
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(new Blob([page.srcdoc], {type: 'text/html'}));
-  link.download = 'report.html';
-  link.click();
-  URL.revokeObjectURL(link.href);
-}"""
-PRINT = "() => { const page = document.querySelector('.hx-answer iframe'); if (page) page.contentWindow.print(); }"
 
 
 @dataclass(frozen=True)
@@ -154,7 +131,7 @@ class Visit:
             return answer(bundle, picture, target or None, way, int(count), maps=looks, tell=tell).report
 
         tell(0.0, "Waiting for the others")
-        page = FRAME.format(page=escape(self.asked(work)))
+        page = framed(self.asked(work))
         return page, self.gr.update(visible=True), self.gr.update(visible=True)
 
 
@@ -179,13 +156,17 @@ def make_page(shelf: Shelf, desk: Desk, limits: Limits | None = None) -> Any:
         draws = gr.State(0)
         with gr.Row():
             with gr.Column(scale=1, min_width=320):
-                kind = gr.Dropdown([(t, n) for n, t in titles.items()], label="What does your image show?")
-                kinds = f"PNG, JPEG, TIFF or DICOM, up to {limits.megabytes:g} MB; it is deleted once it was read"
-                file = gr.File(label=f"Your image: {kinds}", file_types=list(SUFFIXES), height=130)
-                with gr.Row(equal_height=True):
-                    names, shown = first.names, first.draws
-                    label = gr.Dropdown(names, value=names[0], label="Or an example of", visible=shown, min_width=140)
-                    draw = gr.Button("Show an example", visible=shown, min_width=120)
+                kind = gr.Dropdown(
+                    [(t, n) for n, t in titles.items()], label="What does your image show?", elem_classes="hx-choice"
+                )
+                kinds = f"PNG, JPEG, TIFF or DICOM, up to {limits.megabytes:g} MB. It is deleted once it was read."
+                file = gr.File(label="Your image", file_types=list(SUFFIXES), height=130, elem_classes="hx-file")
+                gr.HTML(f'<p class="hx-note">{kinds}</p>', padding=False)
+                names, shown = first.names, first.draws
+                label = gr.Dropdown(
+                    names, value=names[0], label="Or an example of", visible=shown, elem_classes="hx-choice"
+                )
+                draw = gr.Button("Show an example", visible=shown, size="sm")
                 preview = gr.HTML("", container=False)
                 said = gr.Label(label="The classifier says", visible=False, num_top_classes=5)
                 target = gr.Dropdown(

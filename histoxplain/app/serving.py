@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 T = TypeVar("T")
-FONTS = ("system-ui", "-apple-system", "Segoe UI", "sans-serif")
 TRIED = 20
 """Ports, one after another."""
 
@@ -47,12 +46,13 @@ def web_app(
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     gr = require("gradio", extra="app")
     from histoxplain.app.interface import make_interface
-    from histoxplain.app.page import CSS, make_page
+    from histoxplain.app.look import CSS, theme
+    from histoxplain.app.page import make_page
 
     desk, limits = desk or Desk(), limits or Limits()
     app = make_interface(shelf, desk, limits)
     app.add_middleware(Guards, most=limits.bytes, hosts=None if hosts is None else tuple(hosts))
-    look = {"theme": gr.themes.Soft(font=FONTS, font_mono=("ui-monospace", "monospace")), "css": CSS}
+    look = {"theme": theme(), "css": CSS}
     look |= {"max_file_size": limits.bytes, "ssr_mode": False, "footer_links": []}
     return _within_a_loop(lambda: gr.mount_gradio_app(app, make_page(shelf, desk, limits), "/", **look))
 

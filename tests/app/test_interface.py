@@ -143,6 +143,13 @@ def test_other_hosts_are_refused_and_browsers_fetch_from_here_only(client, shelf
     assert everywhere.get("/openapi.json").status_code == 200
 
 
+def test_pages_of_other_servers_may_not_ask(client, picture_file):
+    files = {"image": ("p.png", picture_file("p.png").read_bytes())}
+    for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)):
+        assert client.post("/predict", files=files, headers={"sec-fetch-site": site}).status_code == status
+    assert client.get("/bundles", headers={"sec-fetch-site": "cross-site"}).status_code == 200  # a link leads here
+
+
 def test_the_buttons_of_the_page_are_no_interface_of_their_own(client):
     assert client.get("/gradio_api/info").json()["named_endpoints"] == {}
 
