@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 RECIPE := setup.cfg pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab app test bench clean
+.PHONY: help demo lab pages app test bench clean
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 14
@@ -21,6 +21,9 @@ demo: $(VENV)/.ready  ## explain images with the bundled checkpoints: outputs/de
 
 lab: $(VENV)/.ready  ## open the notebooks in JupyterLab
 	$(BIN)/histoxplain lab
+
+pages: $(VENV)/.ready  ## open the notebooks as pages without code
+	$(BIN)/histoxplain lab --pages
 
 app: $(VENV)/.ready  ## open the web page
 	$(BIN)/histoxplain app

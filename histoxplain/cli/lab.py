@@ -1,4 +1,7 @@
-"""Open the notebooks in JupyterLab."""
+"""Open the notebooks in JupyterLab, or as pages without code.
+
+With --pages they are served by Voila: choose one, wait until it has run (a minute), and use its sliders and buttons.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,9 @@ from pathlib import Path
 import histoxplain
 from histoxplain._checks import InputError
 
+TEMPLATE = "histoxplain"
+"""Of pages, under voila/templates: Voila's own, without what it would ask of other servers."""
+
 
 @dataclass(frozen=True)
 class Command:
@@ -23,11 +29,13 @@ class Command:
     """Port of the page; the next free one is taken if it is busy."""
     browser: bool = True
     """Open a browser window."""
+    pages: bool = False
+    """Show pages without code (Voila) in place of JupyterLab."""
 
     def __call__(self) -> None:
-        """Start JupyterLab, and stay until it ends."""
-        command = lab_command(find_notebooks(self.folder), self.port, self.browser)
-        process = subprocess.Popen(command)
+        """Start the server, and stay until it ends."""
+        make = pages_command if self.pages else lab_command
+        process = subprocess.Popen(make(find_notebooks(self.folder), self.port, self.browser), env=environment())
         try:
             code = process.wait()
         except KeyboardInterrupt:
@@ -57,8 +65,34 @@ def lab_command(folder: Path, port: int, browser: bool) -> list[str]:
     Raises:
         ImportError: if JupyterLab is not installed.
     """
-    if find_spec("jupyterlab") is None:
-        raise ImportError('`jupyterlab` is needed here; install it with `pip install "histoxplain[notebook]"`.')
+    check_installed("jupyterlab")
     command = [sys.executable, "-m", "jupyterlab", str(folder), f"--port={port}"]
     command += [] if browser else ["--no-browser"]
     return command + (["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else [])
+
+
+def pages_command(folder: Path, port: int, browser: bool) -> list[str]:
+    """The command line that starts Voila; needs `environment`, for the template.
+
+    Raises:
+        ImportError: if Voila is not installed.
+    """
+    check_installed("voila")
+    command = [sys.executable, "-m", "voila", str(folder), f"--port={port}", f"--template={TEMPLATE}"]
+    return command + ([] if browser else ["--no-browser"])
+
+
+def environment() -> dict[str, str]:
+    """Variables of this process; Jupyter then also looks for templates beside this file."""
+    places = [os.environ.get("JUPYTER_PATH"), str(Path(__file__).parent)]
+    return os.environ | {"JUPYTER_PATH": os.pathsep.join(filter(None, places))}
+
+
+def check_installed(package: str) -> None:
+    """A package of the extra `notebook` must be there.
+
+    Raises:
+        ImportError: if it is not.
+    """
+    if find_spec(package) is None:
+        raise ImportError(f'`{package}` is needed here; install it with `pip install "histoxplain[notebook]"`.')

@@ -1,7 +1,9 @@
 import errno
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -94,6 +96,16 @@ def test_lab(tmp_path, monkeypatch, capsys):
     assert "histoxplain[notebook]" in capsys.readouterr().err
     monkeypatch.setattr(lab, "find_spec", lambda name: SimpleNamespace())
     started = []
-    monkeypatch.setattr(lab.subprocess, "Popen", lambda c: started.append(c) or SimpleNamespace(wait=lambda: 0))
+
+    def start(command, env):
+        started.append(command)
+        assert Path(env["JUPYTER_PATH"].split(os.pathsep)[-1], "voila/templates/histoxplain/index.html.j2").exists()
+        return SimpleNamespace(wait=lambda: 0)
+
+    monkeypatch.setattr(lab.subprocess, "Popen", start)
     assert cli.main(["lab", "--folder", str(tmp_path), "--no-browser"]) == 0
-    assert started[0][1:4] == ["-m", "jupyterlab", str(tmp_path.resolve())]
+    assert cli.main(["lab", "--folder", str(tmp_path), "--no-browser", "--pages"]) == 0
+    assert [command[1:4] for command in started] == [
+        ["-m", w, str(tmp_path.resolve())] for w in ("jupyterlab", "voila")
+    ]
+    assert "--template=histoxplain" in started[1]
