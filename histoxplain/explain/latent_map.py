@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from histoxplain._checks import check, check_between
+from histoxplain._checks import check, check_at_least, check_between
 from histoxplain._optional import require
 from histoxplain.explain.images import quantised
 from histoxplain.explain.latent_space import one_hot, sample_z
@@ -58,6 +58,29 @@ class LatentMap:
         weight = 1 / ((near.values / near.values.max().clamp_min(1e-12)) ** 2 + 1e-6)
         place = (weight / weight.sum()).numpy() @ self.points[near.indices.numpy()]
         return float(place[0]), float(place[1])
+
+
+def clusters(latents: LatentMap, count: int = 6, seed: int = 0) -> Tensor:
+    """Groups of latents that lie together in W, by k-means (Lloyd, 1982).
+
+    Args:
+        latents: the map.
+        count: how many groups; no more than there are latents.
+        seed: same seed, same groups.
+
+    Returns:
+        The group of each latent, (N,), numbered from 0, the largest first.
+
+    Raises:
+        InputError: if `count` is below 1.
+    """
+    from sklearn.cluster import KMeans
+
+    check_at_least("count", count, 1)
+    w = latents.w.float().cpu().numpy()
+    found = torch.from_numpy(KMeans(min(count, len(w)), n_init=4, random_state=seed).fit_predict(w)).long()
+    order = torch.bincount(found).argsort(descending=True, stable=True)
+    return order.argsort()[found]
 
 
 def umap(w: Tensor, neighbours: int | None = None, seed: int = 0) -> np.ndarray:

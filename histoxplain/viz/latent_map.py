@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 
 from histoxplain._checks import check_one_of
+from histoxplain.explain.latent_map import clusters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
+    from torch import Tensor
 
     from histoxplain.explain.latent_map import LatentMap
 
@@ -39,18 +41,23 @@ def latent_map_figure(
 
     Args:
         latents: what `hx.explain.map_latents` returned.
-        colour_by: "class" (the class asked for) or class names (the classifier's probability of that class).
+        colour_by: "class" (the class asked for), "cluster" (groups of neighbours in latent space, see
+            `hx.explain.clusters`) or class names (the classifier's probability of that class).
         marker: a place to mark with a cross, in map coordinates.
         side: size of each panel, in inches.
 
     Raises:
-        InputError: if an entry of `colour_by` is neither "class" nor a class name.
+        InputError: if an entry of `colour_by` is neither "class" nor "cluster" nor a class name.
     """
     for name in colour_by:
-        check_one_of("colour_by", name, ["class", *latents.class_names])
+        check_one_of("colour_by", name, ["class", "cluster", *latents.class_names])
     figure = Figure(figsize=(side * len(colour_by) + 0.3, side), layout="constrained")
     for axes, name in zip(figure.subplots(1, len(colour_by), squeeze=False)[0], colour_by):
-        _classes(axes, latents) if name == "class" else _probability(axes, latents, name)
+        if name in latents.class_names:
+            _probability(axes, latents, name)
+        else:
+            _groups(axes, latents, *groups_of(latents, name))
+            axes.set_title("class asked for" if name == "class" else "cluster", fontsize=11)
         if marker is not None:
             axes.plot(*marker, marker="+", markersize=22, markeredgewidth=2.5, color="black")
         axes.set(xticks=[], yticks=[], aspect="equal", xlim=(-1.08, 1.08), ylim=(-1.08, 1.08))
@@ -58,11 +65,24 @@ def latent_map_figure(
     return figure
 
 
-def _classes(axes: Axes, latents: LatentMap) -> None:
-    for i, (name, colour) in enumerate(class_colours(latents.class_names).items()):
-        x, y = latents.points[(latents.labels == i).numpy()].T
+def groups_of(latents: LatentMap, kind: str) -> tuple[list[str], Tensor]:
+    """Names of the groups, and the group of each point, (N,).
+
+    Args:
+        latents: the map.
+        kind: "class", or "cluster", whose names say what the classifier mostly sees there.
+    """
+    if kind == "class":
+        return list(latents.class_names), latents.labels
+    group, said = clusters(latents), latents.logits.argmax(1)
+    mostly = [int(said[group == k].mode().values) for k in range(int(group.max()) + 1)]
+    return [f"{k + 1}: mostly {latents.class_names[label]}" for k, label in enumerate(mostly)], group
+
+
+def _groups(axes: Axes, latents: LatentMap, names: Sequence[str], group: Tensor) -> None:
+    for i, (name, colour) in enumerate(class_colours(names).items()):
+        x, y = latents.points[(group == i).numpy()].T
         axes.scatter(x, y, s=16, color=colour, label=name, linewidths=0, alpha=0.85)
-    axes.set_title("class asked for", fontsize=11)
     axes.legend(fontsize=9, framealpha=0.9, markerscale=1.6, loc="best", handletextpad=0.2)
 
 

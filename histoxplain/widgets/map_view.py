@@ -9,12 +9,16 @@ from importlib.util import find_spec
 from typing import Any, Protocol
 
 import ipywidgets as ipw
+import numpy as np
 
 from histoxplain.explain.latent_map import LatentMap
-from histoxplain.viz.latent_map import class_colours, latent_map_figure
+from histoxplain.viz.latent_map import class_colours, groups_of, latent_map_figure
 from histoxplain.widgets.picture import png
 
 OnClick = Callable[[int], None]
+OnLasso = Callable[[list[int]], None]
+PAPER = {False: "#ffffff", True: "#1e1e1e"}
+"""What lies behind the points, on light and on dark pages."""
 
 
 @contextmanager
@@ -31,70 +35,96 @@ class MapView(Protocol):
     widget: ipw.Widget
 
     def colour_by(self, name: str) -> None:
-        """Colour the points by "class" or by the probability of a class."""
+        """Colour the points by "class", by "cluster" or by the probability of a class."""
 
     def mark(self, place: tuple[float, float]) -> None:
         """Show where the present image lies."""
 
+    def darken(self, dark: bool) -> None:
+        """Suit a dark page, or a light one."""
 
-def map_view(latents: LatentMap, on_click: OnClick, side: int = 420) -> MapView:
-    """A map that calls `on_click(index)` when a point is chosen; `side` is its size in pixels."""
-    return (ClickableMap if find_spec("jscatter") else PictureMap)(latents, on_click, side)
+
+def map_view(latents: LatentMap, on_click: OnClick, side: int = 420, on_lasso: OnLasso | None = None) -> MapView:
+    """A map that calls `on_click(index)` when a point is chosen; `side` is its size in pixels.
+
+    Where points can be lassoed, `on_lasso` gets their numbers.
+    """
+    return (ClickableMap if find_spec("jscatter") else PictureMap)(latents, on_click, side, on_lasso)
 
 
 class ClickableMap:
-    """The map as a jupyter-scatter: click a point, zoom with the wheel; a thin cross marks the present image."""
+    """The map as a jupyter-scatter: click a point, lasso several, zoom with the wheel; a cross marks the image."""
 
-    def __init__(self, latents: LatentMap, on_click: OnClick, side: int = 420) -> None:
-        self._latents, self._on_click = latents, on_click
-        self._scatter = _scatter(latents, side)
+    def __init__(self, latents: LatentMap, on_click: OnClick, side: int = 420, on_lasso: OnLasso | None = None) -> None:
+        self._latents, self._on_click, self._on_lasso = latents, on_click, on_lasso
+        self._dark, self._place = False, tuple(latents.points[0])
+        self._table = _table(latents)
+        self._scatter = _scatter(self._table, side)
         self.colour_by("class")
-        self.mark(tuple(latents.points[0]))
+        self.mark(self._place)
         self._scatter.widget.observe(self._clicked, "selection")
-        self.widget = self._scatter.show(buttons=["pan_zoom", "full_screen", "reset"])
+        self.widget = self._scatter.show(buttons=["pan_zoom", "lasso", "full_screen", "reset"])
 
     @_quietly()
     def colour_by(self, name: str) -> None:
         """See `MapView`."""
-        if name == "class":
-            self._scatter.color(by="class", map=class_colours(self._latents.class_names), norm=None)
-        else:
+        if name in self._latents.class_names:
             self._scatter.color(by=f"probability of {name}", map="viridis", norm=(0, 1))
+        else:
+            names = list(self._table[name].cat.categories)
+            self._scatter.color(by=name, map=class_colours(names), norm=None)
 
     @_quietly()
     def mark(self, place: tuple[float, float]) -> None:
         """See `MapView`."""
         from jscatter import HLine, VLine
 
+        self._place = place
         x, y = map(float, place)
-        self._scatter.annotations([HLine(y, line_color="#00000066"), VLine(x, line_color="#00000066")])
+        ink = "#ffffff88" if self._dark else "#00000066"
+        self._scatter.annotations([HLine(y, line_color=ink), VLine(x, line_color=ink)])
+
+    @_quietly()
+    def darken(self, dark: bool) -> None:
+        """See `MapView`."""
+        self._dark = dark
+        self._scatter.background(PAPER[dark]).axes(False)
+        self.mark(self._place)
 
     def _clicked(self, change: dict[str, Any]) -> None:
-        if change["new"] is not None and len(change["new"]):
-            self._on_click(int(change["new"][0]))
+        chosen = [] if change["new"] is None else [int(i) for i in change["new"]]
+        if len(chosen) > 1 and self._on_lasso is not None:
+            self._on_lasso(chosen)
+        elif chosen:
+            self._on_click(chosen[0])
+
+
+def _table(latents: LatentMap) -> Any:
+    """One row a point: place, class and probabilities."""
+    import pandas as pd
+
+    columns = {"x": latents.points[:, 0], "y": latents.points[:, 1]}
+    for kind in ("class", "cluster"):
+        names, group = groups_of(latents, kind)
+        columns[kind] = pd.Categorical(np.array(names)[group.numpy()], names)
+    for i, name in enumerate(latents.class_names):
+        columns[f"probability of {name}"] = latents.probabilities[:, i].numpy()
+    return pd.DataFrame(columns)
 
 
 @_quietly()
-def _scatter(latents: LatentMap, side: int) -> Any:
+def _scatter(table: Any, side: int) -> Any:
     import jscatter
-    import pandas as pd
 
-    points = {"x": latents.points[:, 0], "y": latents.points[:, 1]}
-    names = pd.Categorical.from_codes(latents.labels.numpy(), list(latents.class_names))
-    chances = {
-        f"probability of {name}": latents.probabilities[:, i].numpy() for i, name in enumerate(latents.class_names)
-    }
-    scatter = jscatter.Scatter(
-        data=pd.DataFrame({**points, "class": names, **chances}), x="x", y="y", x_scale=(-1.1, 1.1), y_scale=(-1.1, 1.1)
-    )
+    scatter = jscatter.Scatter(data=table, x="x", y="y", x_scale=(-1.1, 1.1), y_scale=(-1.1, 1.1))
     scatter.size(default=7).opacity(unselected=1.0).axes(False).legend(True)
-    return scatter.height(side).width(side).background("white")
+    return scatter.height(side).width(side).background(PAPER[False])
 
 
 class PictureMap:
     """The map as a matplotlib picture, with a slider that walks through the points."""
 
-    def __init__(self, latents: LatentMap, on_click: OnClick, side: int = 420) -> None:
+    def __init__(self, latents: LatentMap, on_click: OnClick, side: int = 420, on_lasso: OnLasso | None = None) -> None:
         self._latents, self._name, self._place = latents, "class", tuple(latents.points[0])
         self._side = side
         self.image = ipw.Image(format="png", width=side)
@@ -112,6 +142,9 @@ class PictureMap:
         """See `MapView`."""
         self._place = place
         self._draw()
+
+    def darken(self, dark: bool) -> None:
+        """See `MapView`; a picture stays as it is, on white."""
 
     def _draw(self) -> None:
         figure = latent_map_figure(self._latents, [self._name], marker=self._place, side=self._side / 100)
