@@ -16,7 +16,7 @@ from dataclasses import replace
 import pytest
 from histoxplain.ops import _build, _toolchain
 
-NAMES = ("synthesis_layer", "synthesis_rgb", "convolution")
+NAMES = ("synthesis_layer", "synthesis_rgb", "convolution", "weight_gradient")
 native = _toolchain.cpu_toolchain()
 flags = [sys.argv[1] if flag == "-march=native" else flag for flag in native.compile_flags]
 _build.sources = lambda kind: [_build.CSRC / kind / f"{name}.cpp" for name in NAMES]
@@ -32,7 +32,12 @@ def test_kernels_of_narrower_vectors_pass_the_same_tests(level):
     if not {"avx2", "fma"} <= set(flags) or not packed.load():
         pytest.skip("this CPU cannot run them, or there is no compiler")
     here = Path(__file__).parent
-    tests = [str(here / "test_packed.py"), str(here / "test_convolution.py"), "-k", "layer_computes or exact_as or colours_are"]
+    tests = [
+        str(here / "test_packed.py"),
+        str(here / "test_convolution.py"),
+        "-k",
+        "layer_computes or exact_as or colours_are",
+    ]
     done = subprocess.run(
         [sys.executable, "-c", RUN, f"-march={level}", *tests],
         cwd=here.parents[1],

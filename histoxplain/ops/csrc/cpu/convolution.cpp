@@ -18,11 +18,6 @@ struct Rounded {
   }
 };
 
-template <class T>
-Plane<T> unbordered(const Tensor& x) {
-  return {write<T>(x), x.size(0), x.size(2), x.size(3), x.size(1), 0};
-}
-
 template <class S, class T>
 void run(const Tensor& x, const Kernels& kernels, const Tensor& y) {
   Plane<T> in = unbordered<T>(x), to = unbordered<T>(y);

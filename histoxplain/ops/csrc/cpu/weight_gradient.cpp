@@ -3,40 +3,14 @@
 //
 // bfloat16 is multiplied in pairs where the CPU does so. The pairs are the same pixel of two images, so that no tap
 // needs a copy of its own.
-#include <array>
 #include <vector>
 
+#include "accumulate.h"
 #include "layout.h"
+#include "tiled_weight_gradient.h"
 
 namespace histoxplain {
 namespace {
-
-// What is multiplied: one value, or a pair of bfloat16.
-template <class T>
-struct Factor {
-  using type = scalar_of<T>;
-  static constexpr int64_t images = 1;
-};
-#ifdef __AVX512BF16__
-template <>
-struct Factor<bfloat16> {
-  using type = uint32_t;
-  static constexpr int64_t images = 2;
-};
-
-inline floats add_product(uint32_t a, const uint32_t* b, floats c) {
-  return (floats)_mm512_dpbf16_ps((__m512)c, (__m512bh)_mm512_set1_epi32(a), (__m512bh)_mm512_loadu_si512(b));
-}
-#endif
-
-template <class S>
-inline auto add_product(S a, const S* b, vector_of<S> c) {
-  return multiply_add(splat<vector_of<S>>(a), load(b), c);
-}
-
-constexpr int64_t IN = 8;  // input channels of a block
-template <class T>
-constexpr int64_t OUT = 2 * LANES<T>;  // output channels of a block; 8 x 2 vectors of sums fill half the registers
 
 inline int64_t blocks(int64_t n, int64_t of) { return (n + of - 1) / of; }
 
@@ -55,7 +29,7 @@ class Packed {
   // Takes rows first, first + 1, ... of an image; the images of one index are multiplied together.
   void take(int64_t image, int64_t first, int64_t count) {
     for (int64_t y = 0; y < count; y++) {
-      for (int64_t group = 0; group < groups; group++) fill(image * Factor<T>::images, first + y - pad, y, group);
+      for (int64_t group = 0; group < groups; group++) fill(image * PAIR<T>, first + y - pad, y, group);
     }
   }
 
@@ -73,7 +47,7 @@ class Packed {
     const T* from = data + (image * height + y) * inner * channels + group * BLOCK;
     to += pad * BLOCK;
     for (int64_t i = 0; i < inner; i++, from += channels, to += BLOCK) {
-      if (used == BLOCK && (next || Factor<T>::images == 1)) {
+      if (used == BLOCK && (next || PAIR<T> == 1)) {
         for (int64_t k = 0; k < BLOCK; k++) to[k] = factor(from + k, next);
       } else {
         for (int64_t k = 0; k < used; k++) to[k] = next ? factor(from + k, next) : single(from + k);
@@ -82,12 +56,12 @@ class Packed {
   }
 
   static F factor(const T* p, int64_t next) {
-    if constexpr (Factor<T>::images == 2) return uint32_t(p[0].bits) | uint32_t(p[next].bits) << 16;
+    if constexpr (PAIR<T> == 2) return uint32_t(p[0].bits) | uint32_t(p[next].bits) << 16;
     else return single(p);
   }
 
   static F single(const T* p) {
-    if constexpr (Factor<T>::images == 2) return p->bits;
+    if constexpr (PAIR<T> == 2) return p->bits;
     else if constexpr (std::is_same_v<T, bfloat16>) return load(p, 1)[0];
     else return *p;
   }
@@ -97,37 +71,11 @@ class Packed {
   std::vector<F> memory;
 };
 
-// sums[i][o] += sum over rows x columns of x[i] * dy[o]
-template <class T>
-void accumulate(const typename Factor<T>::type* x, const typename Factor<T>::type* dy, scalar_of<T>* sums, int64_t rows,
-                int64_t columns, int64_t x_row, int64_t x_step) {
-  using V = vector_of<T>;
-  std::array<V, IN> left, right;
-  for (int64_t i = 0; i < IN; i++) {
-    left[i] = load(sums + i * OUT<T>);
-    right[i] = load(sums + i * OUT<T> + LANES<T>);
-  }
-  for (int64_t y = 0; y < rows; y++) {
-    const auto* at = x + y * x_row;
-    for (int64_t column = 0; column < columns; column++, at += x_step, dy += OUT<T>) {
-#pragma GCC unroll 8
-      for (int64_t i = 0; i < IN; i++) {
-        left[i] = add_product(at[i], dy, left[i]);
-        right[i] = add_product(at[i], dy + LANES<T>, right[i]);
-      }
-    }
-  }
-  for (int64_t i = 0; i < IN; i++) {
-    store(sums + i * OUT<T>, left[i]);
-    store(sums + i * OUT<T> + LANES<T>, right[i]);
-  }
-}
-
 template <class T>
 void weight_gradient(const Tensor& x, const Tensor& dy, const Tensor& dw, int64_t stride, int64_t padding) {
   using S = scalar_of<T>;
   int64_t out = dw.size(0), in = dw.size(1), tall = dw.size(2), broad = dw.size(3), taps = tall * broad;
-  int64_t height = dy.size(2), width = dy.size(3), images = blocks(dy.size(0), Factor<T>::images);
+  int64_t height = dy.size(2), width = dy.size(3), images = blocks(dy.size(0), PAIR<T>);
   int64_t band = std::clamp<int64_t>(128 / width, 1, height);              // rows of dy that stay in the first cache
   int64_t chunk = std::clamp<int64_t>(512 / (width * band), 1, 8) * band;  // and in the second
   int64_t chunks = blocks(height, chunk), work = images * chunks;
@@ -173,7 +121,13 @@ Tensor convolution_weight_gradient(Tensor x, Tensor dy, std::vector<int64_t> ker
   auto type = compute_type(x.scalar_type());
   auto dw = torch::stable::empty({dy.size(1), x.size(1), kernel[0], kernel[1]}, type, std::nullopt, x.device());
   if (x.numel() == 0 || dy.numel() == 0) return torch::stable::fill_(dw, 0);
-  by_type(x.scalar_type(), [&](auto element) { weight_gradient<decltype(element)>(x, dy, dw, stride, padding); });
+  by_type(x.scalar_type(), [&](auto element) {
+    using T = decltype(element);
+    if constexpr (!std::is_same_v<T, double>) {
+      if (stride == 1 && padding == 1 && tiles_pay(x, dy, dw)) return tiled_weight_gradient<Twos, T>(x, dy, dw);
+    }
+    weight_gradient<T>(x, dy, dw, stride, padding);
+  });
   return dw;
 }
 

@@ -56,25 +56,30 @@ struct Tiling {
   }
 };
 
+// The SIDE x SIDE pixels at (top, left), with zeros beyond the image, whose rows lie `row` apart: where they are, or copied
+// into `edge`.
+template <int SIDE, class T>
+const T* window(const Plane<T>& in, int64_t n, int64_t top, int64_t left, T* edge, int64_t& row) {
+  auto within = [&](int64_t at, int64_t length) { return at >= -in.border && at < length + in.border; };
+  bool whole = within(top, in.height) && within(top + SIDE - 1, in.height) && within(left, in.width) &&
+               within(left + SIDE - 1, in.width);
+  row = whole ? in.row() : SIDE * in.channels;
+  if (whole) return in.at(n, top, left);
+  for (int64_t i = 0; i < SIDE * SIDE; i++) {
+    int64_t v = top + i / SIDE, u = left + i % SIDE;
+    T* pixel = edge + i * in.channels;
+    if (within(v, in.height) && within(u, in.width)) std::copy_n(in.at(n, v, u), in.channels, pixel);
+    else std::fill_n(pixel, in.channels, T{});
+  }
+  return edge;
+}
+
 // The transformed tile at (y, x) of tiles, of all channels times their style. `edge` has room for a tile.
 template <class S, class T>
 void transform(const Plane<T>& in, int64_t n, int64_t y, int64_t x, const float* style, T* edge, T* to,
                int64_t stride) {
-  int64_t top = y * S::STEP - S::PAD, left = x * S::STEP - S::PAD, row = in.row();
-  const T* from = in.at(n, top, left);
-  auto within = [&](int64_t at, int64_t length) { return at >= -in.border && at < length + in.border; };
-  bool whole = within(top, in.height) && within(top + S::READS - 1, in.height) && within(left, in.width) &&
-               within(left + S::READS - 1, in.width);
-  if (!whole) {  // a copy, with zeros beyond
-    row = S::READS * in.channels;
-    for (int64_t i = 0; i < S::READS * S::READS; i++) {
-      int64_t v = top + i / S::READS, u = left + i % S::READS;
-      T* pixel = edge + i * in.channels;
-      if (within(v, in.height) && within(u, in.width)) std::copy_n(in.at(n, v, u), in.channels, pixel);
-      else std::fill_n(pixel, in.channels, T{});
-    }
-    from = edge;
-  }
+  int64_t row;
+  const T* from = window<S::READS>(in, n, y * S::STEP - S::PAD, x * S::STEP - S::PAD, edge, row);
   for (int64_t c = 0; c < in.channels; c += LANE) {
     floats scale = load(style + c);
     std::array<std::array<floats, S::READS>, S::TERMS> half;
