@@ -41,7 +41,7 @@ void gather(const Kernels& w, int64_t out, int64_t into, float (*taps)[LANE]) {
       each<LANE>([&](auto i) {
         const float* row = w.data + (out + i) * w.out_stride + into * AREA + v * LANE;
         rows[i] = load(row);
-        prefetch(row + 2 * LANE * AREA, 1);
+        prefetch(row + LANE * AREA, 1);
       });
       transpose<1>(rows);
       each<LANE>([&](auto i) { store(taps[v * LANE + i], rows[i]); });
@@ -62,12 +62,18 @@ template <class T>
 inline void store_side_by_side(T* p, const std::array<floats, PAIR<T>>& v) {
   if constexpr (PAIR<T> == 1) {
     store(p, v[0]);
-  } else {
-    std::array<halfwords, 2> bits;
-    for (int i = 0; i < 2; i++) store(reinterpret_cast<T*>(&bits[i]), v[i]);
-    words both = __builtin_convertvector(bits[0], words) | __builtin_convertvector(bits[1], words) << 16;
-    std::memcpy(p, &both, sizeof both);
   }
+#ifdef __AVX512BF16__
+  if constexpr (PAIR<T> == 2) {
+    alignas(64) static constexpr auto turns = [] {
+      std::array<uint16_t, 2 * LANE> lanes{};
+      for (int i = 0; i < 2 * LANE; i++) lanes[i] = i / 2 + i % 2 * LANE;
+      return lanes;
+    }();
+    auto both = (__m512i)_mm512_cvtne2ps_pbh((__m512)v[1], (__m512)v[0]);
+    _mm512_storeu_si512(p, _mm512_permutexvar_epi16(_mm512_load_si512(turns.data()), both));
+  }
+#endif
 }
 
 // One block's kernels of SIDE x SIDE, times the `style` of their input channels if there is one, to the factors that
@@ -81,11 +87,10 @@ void pack(const Kernels& w, const Weight& shape, int64_t block, T* packed, const
     for (int64_t first = 0; first < wide; first += LANE) {
       gather<AREA>(w, block * BLOCK + first, c, taps);
       for (int64_t i = 0; i < LANE; i += PAIR<T>) {
-        std::array<std::array<floats, PAIR<T>>, FACTORS * FACTORS> factors;
+        std::array<std::array<std::array<floats, SIDE>, FACTORS>, PAIR<T>> half;
         for (int64_t pair = 0; pair < PAIR<T>; pair++) {
           const auto* kernel = taps + (i + pair) * AREA;
           floats squares{};
-          std::array<std::array<floats, SIDE>, FACTORS> half;
           each<SIDE>([&](auto x) {
             std::array<floats, SIDE> column;
             each<SIDE>([&](auto y) {
@@ -95,16 +100,20 @@ void pack(const Kernels& w, const Weight& shape, int64_t block, T* packed, const
               column[y] = style ? tap * style[c + i + pair] : tap;
             });
             auto found = S::weights(column);
-            each<FACTORS>([&](auto y) { half[y][x] = found[y]; });
-          });
-          each<FACTORS>([&](auto y) {
-            auto found = S::weights(half[y]);
-            each<FACTORS>([&](auto x) { factors[y * FACTORS + x][pair] = found[x]; });
+            each<FACTORS>([&](auto y) { half[pair][y][x] = found[y]; });
           });
           if (energy) store(energy + (c + i + pair) * wide + first, squares);
         }
         T* to = packed + (c + i) * wide + first * PAIR<T>;
-        for (int k = 0; k < FACTORS * FACTORS; k++) store_side_by_side(to + k * stride, factors[k]);
+        each<FACTORS>([&](auto y) {
+          std::array<std::array<floats, FACTORS>, PAIR<T>> found;
+          for (int64_t pair = 0; pair < PAIR<T>; pair++) found[pair] = S::weights(half[pair][y]);
+          each<FACTORS>([&](auto x) {
+            std::array<floats, PAIR<T>> both;
+            for (int64_t pair = 0; pair < PAIR<T>; pair++) both[pair] = found[pair][x];
+            store_side_by_side(to + (y * FACTORS + x) * stride, both);
+          });
+        });
       }
     }
   }

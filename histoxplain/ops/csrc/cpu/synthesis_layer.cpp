@@ -81,7 +81,8 @@ struct Twice {
 
   void run(const Plane<T>& to, const float* f, const Finishing& finishing) {
     convolution.prepare();
-    clear(wide);
+    clear_border(wide);
+    for (int64_t n = 0; n < wide.images; n++) std::fill(wide.at(n, 0, -1), wide.at(n, 1, -1), T{});  // above the first
     int64_t total = to.height + 1;
     for (int64_t done = 0, have = 0; done < to.height;) {
       int64_t top = done - 1, until = have + rows + 1 >= total ? total : have + rows;
