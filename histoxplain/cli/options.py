@@ -16,6 +16,7 @@ from tyro.conf import arg
 Kind = TypeVar("Kind")
 METAVARS = {str: "TEXT", bool: "{True,False}"}
 """What stands for a value of a type, where its name in capitals does not say it."""
+_DESCRIBED: set[type] = set()
 
 
 def read_options(kind: type[Kind], arguments: Sequence[str], prog: str, description: str | None, **more: Any) -> Kind:
@@ -30,18 +31,19 @@ def read_options(kind: type[Kind], arguments: Sequence[str], prog: str, descript
     """
     import tyro
 
-    if {"-h", "--help"} & set(arguments):
-        describe_options(kind)
-        description = reflowed(description)
-    return tyro.cli(kind, args=list(arguments), prog=prog, description=description, **more)
+    describe_options(kind)
+    return tyro.cli(kind, args=list(arguments), prog=prog, description=reflowed(description), **more)
 
 
 def describe_options(kind: type) -> None:
     """Write help and value names into a dataclass's annotations, and into those of dataclasses within.
 
     Sentences below fields become one paragraph each, a default of None or of nothing is not mentioned, and neither is
-    None as a value.
+    None as a value. Once is enough.
     """
+    if kind in _DESCRIBED:
+        return
+    _DESCRIBED.add(kind)
     hints = get_type_hints(kind, include_extras=True)
     said = docstrings(kind)
     for one in fields(kind):

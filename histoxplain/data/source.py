@@ -111,8 +111,6 @@ def rows_of_split(rows: Sequence[Row], split: str | None) -> list[int]:
     chosen = [i for i, row in enumerate(rows) if row.split == split]
     if not chosen:
         was_split = any(row.split for row in rows)
-        reason = "has no case in it" if was_split else "was never split"
-        raise InputError(
-            f"`split` must be None here, got {split!r}; the data {reason}: `histoxplain prepare` splits data."
-        )
+        got = "but nothing in it" if was_split else "that was never split"
+        raise InputError(f"`data` must have a {split} split, got data {got}; `histoxplain prepare` splits data.")
     return chosen

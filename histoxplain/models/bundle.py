@@ -191,9 +191,11 @@ def find_bundle(name: str | Path) -> Path:
         if (place / name / DESCRIPTION).is_file():
             return place / name
     known = sorted({entry.parent.name for place in places for entry in place.glob(f"*/{DESCRIPTION}")})
-    near = get_close_matches(str(name), known, n=1) or known[:1]
+    near = [one for one in known if one.startswith(str(name))] or get_close_matches(str(name), known, n=1)
     if near:
         way_out = f"nearest valid is {near[0]!r}"
+    elif known:
+        way_out = f"known are {', '.join(known)}"
     else:
         way_out = "run in the folder that holds checkpoints/, set HISTOXPLAIN_CHECKPOINTS to it, or give a path"
     raise InputError(f"`bundle` must be a known bundle or its folder, got {str(name)!r}; {way_out}.")
