@@ -28,6 +28,12 @@ Plane<T> plane_of(const Tensor& x) {
   return {write<T>(x), x.size(0), x.size(1) - 2, x.size(2) - 2, x.size(3)};
 }
 
+// A tensor (N, C, H, W) that lies as (N, H, W, C).
+template <class T>
+Plane<T> unbordered(const Tensor& x) {
+  return {write<T>(x), x.size(0), x.size(2), x.size(3), x.size(1), 0};
+}
+
 template <class T>
 void clear_border(const Plane<T>& p) {
   torch::stable::parallel_for(0, p.images, 4, [&](int64_t begin, int64_t end) {

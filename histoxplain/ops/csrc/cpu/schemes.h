@@ -2,8 +2,8 @@
 // transformed, multiplied channel by channel as matrices, and what comes out is transformed back.
 //
 // A scheme says how that goes along one axis, READS values from PAD before every STEP-th one being read; a tile goes
-// through it along both. Sums stay in float32 throughout;
-// bfloat16 rounds the transformed tiles and kernels once each.
+// through it along both. `returned` and `gradient`, for the gradient of kernels, are the transposes of `output` and
+// `weights`. Sums stay in float32 throughout; bfloat16 rounds the transformed tiles and kernels once each.
 #pragma once
 
 #include <array>
@@ -36,6 +36,15 @@ struct Twos {
   template <class V>
   static std::array<V, MADE> output(const std::array<V, PRODUCTS>& m) {
     return {m[0] + m[1] + m[2], m[1] - m[2] - m[3]};
+  }
+  template <class V>
+  static std::array<V, PRODUCTS> returned(const std::array<V, MADE>& d) {
+    return {d[0], d[0] + d[1], d[0] - d[1], -d[1]};
+  }
+  template <class V>
+  static std::array<V, 3> gradient(const std::array<V, PRODUCTS>& m) {
+    V half = (m[1] + m[2]) / 2;
+    return {m[0] + half, (m[1] - m[2]) / 2, half + m[3]};
   }
 };
 
