@@ -33,6 +33,7 @@ WEIGHTS = (
     "redundancy",
     "latent",
     "follow",
+    "place",
 )
 
 
@@ -41,7 +42,7 @@ class ViscoinConfig:
     """How to train concepts for a classifier and a generator; each weight may be 0, which leaves its term out.
 
     As published (Parekh et al., 2024; there 100,000 steps): `--concepts 256 --width 512 --lr 1e-4 --support features
-    --redundancy-weight 0 --latent-weight 0 --follow-weight 0 --warm-kimg 0 --kimg 1600`.
+    --redundancy-weight 0 --latent-weight 0 --follow-weight 0 --place-weight 0 --bounded 1 --warm-kimg 0 --kimg 1600`.
     """
 
     kimg: float = 60
@@ -67,6 +68,8 @@ class ViscoinConfig:
     """How much of what an encoder says is taken, from 0 to 1."""
     detail: float = 1.0
     """How much of an encoder's detail is taken, from 0 to 1."""
+    bounded: float = 0.98
+    """Latents end where this share of the generator's own samples do, by distance from the mean; 1 lets them go on."""
     fidelity_weight: float = 0.5
     """Weight of the cross-entropy between the classifier's opinion and that predicted from concepts."""
     sparsity_weight: float = 0.2
@@ -91,6 +94,9 @@ class ViscoinConfig:
     follow_weight: float = 0.5
     """Weight of the divergence, for changed concepts, of the classifier's opinion of the image drawn from that
     predicted of the concepts: so that pictures follow the sliders; not in the paper."""
+    place_weight: float = 1.0
+    """Weight of how little concept maps go with what they show when images are turned, mirrored and shifted; not in the
+    paper."""
     mirror: bool = False
     """Flip real images left-right at random."""
     quarter_turns: bool = False
@@ -122,5 +128,6 @@ class ViscoinConfig:
             check(getattr(self, name) > 0, name, "be above 0", getattr(self, name))
         for name in ("residue", "detail"):
             check_between(name, getattr(self, name), 0, 1)
+        check(0 < self.bounded <= 1, "bounded", "lie above 0 and up to 1", self.bounded)
         for name in WEIGHTS:
             check_at_least(f"{name}_weight", getattr(self, f"{name}_weight"), 0)

@@ -7,6 +7,7 @@ concepts must be the one that the changed concepts predict.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -22,18 +23,22 @@ from histoxplain.models import Classifier, ConceptModel, DetailEncoder, Encoder,
 from histoxplain.models.detail import detailed
 from histoxplain.models.detail_encoder import encode
 from histoxplain.models.viscoin.model import config_for, pooled
+from histoxplain.models.viscoin.stages import stage_maps
 from histoxplain.train.beside import BesideGenerator
 from histoxplain.train.config_viscoin import CHANGEABLE, ViscoinConfig
 from histoxplain.train.ema import ema_beta, update_ema
 from histoxplain.train.encoder import FALL, RAMP
 from histoxplain.train.gan import apply_gradients
+from histoxplain.train.halves import Halves
 from histoxplain.train.loop import STATE, open_run, save_snapshot
+from histoxplain.train.moved import Move
 from histoxplain.train.run import Run
 from histoxplain.train.sampler import subset
 from histoxplain.train.viscoin_losses import (
     changed_concepts,
     fidelity_loss,
     orthogonality_loss,
+    place_loss,
     redundancy_loss,
     sparsity_loss,
 )
@@ -42,6 +47,9 @@ from histoxplain.train.viscoin_sheets import save_sheets
 NETWORK = "concepts.safetensors"
 MEASURED = 128
 """Images, half real and half generated, on which the classifier's features are measured before training."""
+SETTLED = 512
+"""Images, half real and half generated, on which what is usual at a place is measured for the averaged weights."""
+BATCH = 32
 
 
 def train_viscoin(
@@ -120,12 +128,14 @@ class ViscoinTraining(BesideGenerator):
         torch.manual_seed(config.seed)
         self.model, self.ema = self._model(), self._model()
         self.ema.eval().requires_grad_(False)
+        self.settled = -1
         self.opt = torch.optim.Adam(self.model.parameters(), lr=config.lr, betas=(0.9, 0.99), fused=True)
 
     def _model(self) -> ConceptModel:
         c, support = self.config, None if self.config.support == "auto" else self.config.support
         shape = {"concepts": c.concepts, "width": c.width, "first_ws": c.first_ws, "last_ws": c.last_ws}
         shape |= {"support": support, "residue": c.residue, "detail": c.detail if self.encoder is not None else 0.0}
+        shape |= {"bounded": c.bounded}
         config = config_for(self.C, self.G, self.encoder, **shape)
         return ConceptModel(self.C, self.G, config, self.encoder).to(self.device)
 
@@ -140,18 +150,17 @@ class ViscoinTraining(BesideGenerator):
         config = self.config
         fake, drawn = self.halves.generated(config.batch // 2)
         x = torch.cat([fake, self.halves.real(config.batch - len(fake))])
-        with self._casting():
-            maps, rest, opinion = self.model.see(x)
-        seen = Seen(x, pooled(maps.float()), None if rest is None else rest.float(), opinion.float())
+        seen, placed = self._see(x)
         ws, known = self.model.latents(seen.phi, seen.rest), self._known(drawn, x[len(fake) :])
-        terms = self._without_images(seen, ws, known)
+        terms = self._without_images(seen, ws, known) | placed
         if self.images_seen >= 1000 * config.warm_kimg:
             step = 2 if config.follow_weight else 1
             shown = torch.arange(0, len(x), step)
             terms |= self._reconstruction(seen.rows(shown), ws[shown])
             if config.follow_weight:
-                beside = known - ws if self.encoder is not None else ws - self.model.latents(seen.phi)
-                terms |= self._following(seen.rows(shown + 1), beside[shown + 1], len(fake) // 2)
+                beside = seen.rest if self.encoder is None else self.model.omega.left_out(known, seen.phi)
+                beside = None if beside is None else beside[shown + 1]
+                terms |= self._following(seen.rows(shown + 1), beside, len(fake) // 2)
         for name, value in terms.items():
             self._note(name, value)
         loss = sum(getattr(config, f"{name}_weight") * value for name, value in terms.items())
@@ -160,6 +169,18 @@ class ViscoinTraining(BesideGenerator):
         self.steps += 1
         self.images_seen += config.batch
         update_ema(self.ema, self.model, ema_beta(config.batch, config.ema_kimg, self.images_seen, RAMP))
+
+    def _see(self, x: Tensor) -> tuple[Seen, dict[str, Tensor]]:
+        """What the model reads in a batch, and whether its maps go along when images are moved."""
+        grid, batch, move = self.model.config.grid, x, None
+        if self.config.place_weight:
+            move = Move.any(x.shape[2], grid, self.halves.rng)
+            batch = torch.cat([x, move.images(x, grid)])
+        with self._casting():
+            maps, rest, opinion = (None if part is None else part.float() for part in self.model.see(batch))
+        n = len(x)
+        seen = Seen(x, pooled(maps[:n]), None if rest is None else rest[:n], opinion[:n])
+        return seen, {} if move is None else {"place": place_loss(*move.same(maps[:n], maps[n:]))}
 
     def _rate(self) -> float:
         """The learning rate's share: 1, and falling at the end."""
@@ -206,17 +227,17 @@ class ViscoinTraining(BesideGenerator):
             terms["perceptual"] = between.mean()
         return terms
 
-    def _following(self, seen: Seen, beside: Tensor, generated: int) -> dict[str, Tensor]:
+    def _following(self, seen: Seen, support: Tensor | None, generated: int) -> dict[str, Tensor]:
         """Whether the classifier says of images of changed concepts what these predict, with any share of support."""
-        share = self.model.config.residue * torch.rand(len(beside), 1, 1, generator=self.halves.rng, device=self.device)
-        support = beside if self.encoder is None else share * beside
+        share = torch.rand(len(seen.x), 1, 1, generator=self.halves.rng, device=self.device)
+        support = support if self.encoder is None else self.model.config.residue * share * support
         before = seen.phi.detach()
         with torch.no_grad():
             importance = self.model.importance(before)[torch.arange(len(before)), :, seen.opinion.argmax(1)]
             phi = changed_concepts(before, importance, self.halves.rng)
             predicted = self.model.predict(phi).log_softmax(1)
         with detailed(self.G, self._detail(seen.x, generated)):
-            drawn = self.G.synthesis(self.model.latents(phi) + support, noise_mode="const").float()
+            drawn = self.G.synthesis(self.model.latents(phi, support), noise_mode="const").float()
         with self._casting():
             opinion = self.C(drawn).float().log_softmax(1)
         self._note("followed", (opinion.argmax(1) == predicted.argmax(1)).float().mean())
@@ -233,12 +254,31 @@ class ViscoinTraining(BesideGenerator):
         share = torch.rand(len(found), 1, 1, 1, generator=self.halves.rng, device=self.device)
         return F.pad(self.model.config.detail * share * found, (0, 0, 0, 0, 0, 0, generated, 0))
 
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Measure what is usual at every place as the averaged weights read it, always on the same images."""
+        if self.settled != self.images_seen:
+            with self._casting():
+                maps = (stage_maps(self.C, x, self.ema.config.stages)[1] for x in self._typical())
+                self.ema.psi.settle(maps)
+            self.settled = self.images_seen
+
+    def _typical(self) -> Iterator[Tensor]:
+        """Batches of images, half of them real, that are always the same."""
+        config = self.config
+        chance = Halves(self.pixels, self.G, config.mirror, config.quarter_turns, config.seed)
+        for some in torch.arange(SETTLED // 2).split(BATCH):
+            yield chance.real(len(some))
+            yield chance.generated(len(some))[0]
+
     def show(self, out: Path) -> None:
         """Write `samples-<kimg>.png` and `concepts-<kimg>.png`; see `viscoin_sheets`."""
+        self.settle()
         save_sheets(out, self.ema, self.pixels, self.images_seen)
 
     def save(self, out: Path, log_lines: int) -> None:
         """Write the averaged concepts and the state for a resume."""
+        self.settle()
         save_concepts(out / NETWORK, self.ema, self.meta)
         save_snapshot(out / STATE, {**self.state_dict(), "log_lines": log_lines})
 

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from histoxplain.metrics.concepts import map_correlation
+
 
 def fidelity_loss(predicted: Tensor, opinion: Tensor) -> Tensor:
     """Cross-entropy of predicted logits `(N, classes)` with the softmax of a classifier's, mean over the batch.
@@ -63,6 +65,22 @@ def redundancy_loss(phi: Tensor) -> Tensor:
     v = F.normalize(v - v.mean(0), dim=0)
     k = v.shape[1]
     return (v.T @ v).square().fill_diagonal_(0).sum() / (k * (k - 1))
+
+
+def place_loss(maps: Tensor, moved: Tensor) -> Tensor:
+    """1 - correlation, over places within images, between maps and those of moved images, the mean over concepts.
+
+    0 where a concept goes wherever what it is about goes; 1 where it stays in its place, or is everywhere alike.
+
+    Args:
+        maps, moved: `(N, K, h, w)`, of the same places of the same things; see `Move.same`.
+
+    Example:
+        >>> maps = torch.eye(2)[None, None]
+        >>> place_loss(maps, 3 * maps), place_loss(maps, maps.flip(3)), place_loss(maps, torch.ones(1, 1, 2, 2))
+        (tensor(0.), tensor(2.), tensor(1.))
+    """
+    return 1 - map_correlation(maps, moved).mean()
 
 
 def changed_concepts(phi: Tensor, importance: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from histoxplain.data import to_unit
@@ -19,6 +20,8 @@ LOOKED_AT = 96
 FACTORS = (0.0, 1.0, 2.0, 4.0)
 """How much of a concept its pictures show, as published."""
 BATCH = 16
+DARK = 0.25
+"""Light that is left where a concept is not."""
 
 
 @torch.no_grad()
@@ -26,8 +29,8 @@ def save_sheets(out: Path, model: ConceptModel, pixels: Tensor, images_seen: int
     """Write two sheets into a training's folder.
 
     `samples-<kimg>.png`: originals, below them their reconstructions, and what concepts alone draw.
-    `concepts-<kimg>.png`: one column a concept, those that matter most first; the image with most of it, and that image
-    without the concept, with it, with twice and with four times as much.
+    `concepts-<kimg>.png`: one column a concept, those that matter most first; the image with most of it, where in it
+    the concept is (dark elsewhere), and the image without it, with it, with twice and with four times as much.
 
     Args:
         out: the folder.
@@ -46,7 +49,7 @@ def save_sheets(out: Path, model: ConceptModel, pixels: Tensor, images_seen: int
 
 @torch.no_grad()
 def concept_sheet(model: ConceptModel, x: Tensor, count: int = SHOWN) -> Tensor:
-    """The concepts that matter most among images `(N, C, R, R)`, one a column: uint8 `(C, 5 * R, count * R)`."""
+    """The concepts that matter most among images `(N, C, R, R)`, one a column: uint8 `(C, 6 * R, count * R)`."""
     strength, importance = [], []
     for some in x.split(BATCH):
         concepts = model.concepts(some)
@@ -55,12 +58,19 @@ def concept_sheet(model: ConceptModel, x: Tensor, count: int = SHOWN) -> Tensor:
         importance.append(model.importance(concepts.phi)[torch.arange(len(some)), :, asked])
     top = torch.cat(importance).mean(0).argsort(descending=True)[:count]
     best = x[torch.cat(strength)[:, top].argmax(0)]
-    found, rows = model.concepts(best), [best]
+    found, rows = model.concepts(best), [best, _lit(best, model.maps(best)[torch.arange(len(top)), top])]
     for factor in FACTORS:
         factors = torch.ones(len(top), model.config.concepts)
         factors[torch.arange(len(top)), top.cpu()] = factor
         rows.append(model.draw(found.scaled(factors)))
     return tiled(torch.cat(rows), len(rows))
+
+
+def _lit(x: Tensor, maps: Tensor) -> Tensor:
+    """Images, dark where maps `(N, g, g)` are 0."""
+    light = maps / maps.amax((1, 2), keepdim=True).clamp_min(1e-12)
+    light = F.interpolate(light[:, None].float(), size=x.shape[2:], mode="bilinear", align_corners=False)
+    return (x + 1) * (DARK + (1 - DARK) * light) - 1
 
 
 def _spread(pixels: Tensor, count: int) -> Tensor:

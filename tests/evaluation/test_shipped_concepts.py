@@ -39,3 +39,10 @@ def test_reconstructions_keep_the_class(measured):
 def test_the_class_hangs_on_the_concepts_that_are_named(measured):
     assert measured["drop"]["5"] > 0.05
     assert measured["drop"]["5"] > 3 * measured["random_drop"]["5"]
+
+
+def test_maps_go_with_the_tissue(measured):
+    """Turned half around, tissue takes its concepts along; of concepts that know places alone, maps would stay."""
+    places = measured["places"]
+    assert places["turned"] > 0.35
+    assert places["turned"] > places["unturned"] + 0.25

@@ -17,6 +17,8 @@ from histoxplain.models import (
     save_concepts,
 )
 from histoxplain.models.detail_encoder import config_for as encoder_config
+from histoxplain.models.viscoin.config import ConceptConfig
+from histoxplain.models.viscoin.extractor import Extractor
 from histoxplain.models.viscoin.model import config_for, sample_latents
 from histoxplain.models.viscoin.stages import find_stages, stage_maps
 
@@ -109,6 +111,61 @@ def test_any_generator(encoder, c_dim, channels):
     torch.testing.assert_close(found.logits, m.classifier(x))
 
 
+def bare_extractor(side=4, concepts=1):
+    """Reads the one channel of one stage as it is, where that is 0 or more."""
+    config = ConceptConfig(
+        class_names=("a", "b"), concepts=concepts, stages=(("x", 1),), sides=(side,), grid=side, width=1
+    )
+    psi = Extractor(config).eval()
+    for convolution in (*psi.looks, psi.mix, psi.read):
+        nn.init.zeros_(convolution.weight)
+        middle = convolution.weight.shape[2] // 2
+        convolution.weight.data[:, :, middle, middle] = 1
+        if convolution.bias is not None:
+            nn.init.zeros_(convolution.bias)
+    return psi
+
+
+def test_what_is_the_same_in_all_images_is_no_concept():
+    psi, x = bare_extractor(), torch.zeros(16, 1, 4, 4)
+    x[:, :, 0, 0] = 9.0  # much of it, in the same place of every image
+    x[3, :, 1, 2] = 5.0  # in one image alone
+    psi.settle([[some] for some in x.split(5)])
+    maps, beside = psi([x])
+    expected = torch.zeros(16, 1, 4, 4)
+    # mean 5/16, variance 25/15 - 16/15 (5/16)^2 = 1.25^2: (5 - 5/16) / 1.25 = 3.75 deviations, of which one is usual
+    expected[3, :, 1, 2] = 3.75 - 1
+    torch.testing.assert_close(maps, expected, atol=1e-3, rtol=0)
+    assert beside.shape == (16, 9)
+    assert psi.settle([[x]]) is None
+    torch.testing.assert_close(psi([x])[0], maps)
+
+
+def test_what_is_usual_follows_a_training():
+    psi, x = bare_extractor().train(), torch.rand(8, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    psi([x])
+    torch.testing.assert_close(psi.place_mean, 0.05 * x.mean(0))
+    torch.testing.assert_close(psi.place_scale, 0.95 + 0.05 * x.square().mean(0).sqrt())
+    for _ in range(200):
+        psi([x])
+    torch.testing.assert_close(psi.place_mean, x.mean(0), atol=1e-3, rtol=0)
+    torch.testing.assert_close(psi.place_scale, x.std(0, correction=0), atol=1e-3, rtol=0)
+    before = psi.place_mean.clone()
+    psi.eval()([x + 1])
+    assert psi.place_mean.equal(before)
+
+
+def test_edges_say_nothing():
+    """Of images that are alike in all places, maps are alike in all places: nothing beyond the edge is seen."""
+    torch.manual_seed(0)
+    stages = (("a", 3), ("b", 4), ("c", 5))
+    psi = Extractor(ConceptConfig(class_names=("a", "b"), concepts=6, stages=stages, sides=(32, 8, 4), grid=8, width=7))
+    flat = [torch.randn(2, channels, 1, 1).expand(2, channels, n, n) for (_, channels), n in zip(stages, (32, 8, 4))]
+    readings = psi.read(psi._mixed(flat))
+    torch.testing.assert_close(readings, readings[:, :, :1, :1].expand_as(readings), atol=1e-5, rtol=1e-5)
+    assert readings.std() > 0.01
+
+
 def test_importance_adds_up_to_the_opinion():
     m = model()
     phi = m.concepts(pictures()).phi
@@ -155,7 +212,7 @@ def test_with_an_encoder_nothing_is_lost():
 
 
 def test_amplifying_is_a_straight_move():
-    m, x = model(), pictures()
+    m, x = model(bounded=1.0), pictures()
     found = m.concepts(x)
     one, two, four = (
         m.latents(*found.scaled(f)[:2]) for f in ({2: 1.0}, {2: 2.0}, torch.tensor([1.0, 1.0, 4.0, 1.0, 1.0]))
@@ -169,6 +226,26 @@ def test_amplifying_is_a_straight_move():
     assert found.scaled(by_row).phi[1, 2].max() == 0
     with pytest.raises(InputError, match="`factors` must be of concepts 0 to 4, got 5"):
         found.scaled({5: 2.0})
+
+
+def test_more_than_can_be_drawn_is_drawn_as_much_as_can_be():
+    m = model()
+    samples = sample_latents(m.generator, 4096)
+    inside = m.omega.distance(samples) <= m.omega.reach
+    assert inside.double().mean() == pytest.approx(0.98, abs=0.001)
+    phi = torch.zeros(1, 5, 3, 3)
+    phi[0, 2] = 1.0
+    middle = slice(m.config.first_ws, m.config.last_ws)
+    straight = m.omega.move(phi)[0, middle]
+    near, far, farther = ((m.latents(much * phi) - m.omega.mean)[0, middle] / straight for much in (1e-3, 1e3, 1e6))
+    torch.testing.assert_close(near, torch.full_like(near, 1e-3), atol=1e-5, rtol=1e-3)
+    torch.testing.assert_close(far, farther, rtol=1e-3, atol=0)  # the same image
+    assert far.std(1).max() < 1e-3 * far.max()  # the same way
+    ends = m.omega.distance(m.latents(1e3 * phi))[0, middle]
+    torch.testing.assert_close(ends, m.omega.reach.expand_as(ends))
+    free = model(bounded=1.0)
+    assert free.omega.reach.isinf()
+    torch.testing.assert_close(free.latents(1e3 * phi) - free.omega.mean, free.omega.move(1e3 * phi))
 
 
 def test_images_have_one_range():

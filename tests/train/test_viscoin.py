@@ -7,6 +7,7 @@ from torch import nn
 from histoxplain import InputError
 from histoxplain.models import DetailEncoder, Generator, GeneratorConfig, load_concepts
 from histoxplain.models.detail_encoder import config_for as encoder_config
+from histoxplain.models.viscoin.stages import stage_maps
 from histoxplain.train import ViscoinConfig, ViscoinTraining
 from histoxplain.train.halves import Halves
 from histoxplain.train.viscoin_losses import changed_concepts
@@ -59,10 +60,10 @@ def means(values, part):
 
 def test_concepts_come_to_agree_with_the_classifier():
     one = training(warm_kimg=10, lr=0.01)
-    for _ in range(60):
+    for _ in range(220):
         one.step()
     assert "l1" not in one.sums  # no image was drawn
-    early, late = means(one.sums, slice(0, 5)), means(one.sums, slice(-5, None))
+    early, late = means(one.sums, slice(0, 20)), means(one.sums, slice(-20, None))
     assert late["fidelity"] < 0.7 * early["fidelity"]
     assert late["agrees"] > 0.8 > early["agrees"]
     assert not any(p.requires_grad for network in (one.C, one.G) for p in network.parameters())
@@ -79,8 +80,13 @@ def test_concepts_come_to_draw_images(encoder, c_dim, term):
 
 
 def test_published_terms_alone():
-    one = training(follow_weight=0, latent_weight=0, redundancy_weight=0, support="features")
+    one = training(follow_weight=0, latent_weight=0, redundancy_weight=0, place_weight=0, bounded=1, support="features")
+    read = []
+    one.C.register_forward_hook(lambda _, args, __: read.append(len(args[0])))
     one.step()
+    assert read == [8, 8]  # the images and their reconstructions, and none of them moved
+    assert "place" not in one.sums
+    assert one.model.omega.reach.isinf()
     assert "follow" not in one.sums
     assert one.sums["perceptual"][0] > 0
     assert one.model.config.support == "features"
@@ -105,10 +111,35 @@ def test_resumes_exactly_and_saves_the_concepts(tmp_path):
     assert (kept.config, kept.meta) == (first.ema.config, {"images_seen": 16})
 
 
+def test_maps_come_to_go_with_what_they_show():
+    nothing = dict.fromkeys(("sparsity", "redundancy", "latent", "regular", "fidelity"), 0)
+    one = training(warm_kimg=10, lr=0.01, **{f"{name}_weight": value for name, value in nothing.items()})
+    for _ in range(40):
+        one.step()
+    late = means(one.sums, slice(-5, None))
+    assert late["place"] < 0.5 * one.sums["place"][0]
+
+
+def test_averaged_weights_know_what_is_usual_for_them(tmp_path):
+    """Over the images that it is measured on, every concept is read as 0 with deviation 1 in every place."""
+    one = training(lr=0.01)
+    for _ in range(3):
+        one.step()
+    one.save(tmp_path, log_lines=0)
+    x = torch.cat(list(one._typical()))
+    assert x.shape == (512, 3, 16, 16)
+    psi = load_concepts(tmp_path / "concepts.safetensors", *networks()).psi
+    read = psi.read(psi._mixed(stage_maps(one.C, x, psi.config.stages)[1]))
+    standard = (read - psi.place_mean) / psi.place_scale
+    assert standard.mean(0).abs().max() < 0.02  # half precision
+    assert (standard.std(0) - 1).abs().max() < 0.02
+    assert not torch.equal(one.model.psi.place_mean, one.ema.psi.place_mean)
+
+
 def test_sheets(tmp_path):
     one = training()
     one.show(tmp_path)
-    for name, size in (("samples", (8 * 16, 3 * 16)), ("concepts", (4 * 16, 5 * 16))):
+    for name, size in (("samples", (8 * 16, 3 * 16)), ("concepts", (4 * 16, 6 * 16))):
         with Image.open(tmp_path / f"{name}-000000.png") as sheet:
             assert sheet.size == size
 
@@ -146,6 +177,7 @@ def test_halves_are_images_in_one_range_with_their_latents():
         ({"concepts": 1}, "`concepts` must be at least 2"),
         ({"follow_weight": -1}, "`follow_weight` must be at least 0"),
         ({"residue": 2}, "`residue` must lie in"),
+        ({"bounded": 0}, "`bounded` must lie above 0"),
     ],
 )
 def test_settings_that_make_no_sense(settings, message):

@@ -45,6 +45,9 @@ class ConceptConfig:
     """How much of what an encoder says is taken, from 0 to 1."""
     detail: float = 0.0
     """How much of an encoder's detail is taken, from 0 to 1; see `encode`."""
+    bounded: float = 0.98
+    """Latents end where this share of the generator's own samples do, by distance from the mean: more of a concept than
+    can be drawn looks like much of it, not like a caricature. 1 lets them go anywhere, as published."""
     names: tuple[str, ...] = ()
     """What people call the concepts; "" for those without a name. None at all are as many as there are concepts."""
 
@@ -63,6 +66,7 @@ class ConceptConfig:
         check(inside, "first_ws", f"come before last_ws within 0 to {self.num_ws}", (self.first_ws, self.last_ws))
         for name in ("residue", "detail"):
             check(0 <= getattr(self, name) <= 1, name, "lie in 0 to 1", getattr(self, name))
+        check(0 < self.bounded <= 1, "bounded", "lie above 0 and up to 1", self.bounded)
         check(len(self.names) == self.concepts, "names", f"be {self.concepts}, one a concept", len(self.names))
 
 

@@ -146,7 +146,7 @@ class ConceptModel(nn.Module):
         if self.config.support == "features":
             return Concepts(phi, rest, None, logits)
         ws, detail = self._encode(x)
-        support = self.config.residue * (ws - self.omega(phi))
+        support = self.config.residue * self.omega.left_out(ws, phi)
         return Concepts(phi, support, detail, logits)
 
     def predict(self, phi: Tensor) -> Tensor:
@@ -199,10 +199,9 @@ class ConceptModel(nn.Module):
         The generator's own mean w is taken; where it never measured one, the mean of 4,096 latents is.
         """
         self.psi.calibrate(stage_maps(self.classifier, x, self.config.stages)[1])
-        self.omega.calibrate(sample_latents(self.generator, SAMPLES, seed))
         known = getattr(self.generator.mapping, "w_avg", None)
-        if known is not None and known.abs().max() > 0:
-            self.omega.mean.copy_(known)
+        known = known if known is not None and known.abs().max() > 0 else None
+        self.omega.calibrate(sample_latents(self.generator, SAMPLES, seed), known)
 
 
 def pooled(maps: Tensor) -> Tensor:
@@ -231,6 +230,7 @@ def config_for(
     last_ws: int | None = None,
     residue: float = 1.0,
     detail: float = 0.0,
+    bounded: float = 0.98,
 ) -> ConceptConfig:
     """The shape of a concept model for a classifier and a generator.
 
@@ -243,6 +243,7 @@ def config_for(
         support: "encoder" where there is one, else "features"; see `ConceptConfig`.
         first_ws, last_ws: the latents that concepts move; by default all with an encoder, else the middle half.
         residue, detail: shares of what an encoder says that are taken.
+        bounded: how far latents may go; see `ConceptConfig`.
 
     Raises:
         InputError: if the classifier makes no maps.
@@ -266,6 +267,7 @@ def config_for(
         support=support,
         residue=residue,
         detail=detail,
+        bounded=bounded,
     )
 
 

@@ -12,7 +12,7 @@ class ConceptTranslator(nn.Module):
     """Concepts `(N, K, 3, 3)` and support to latents `(N, num_ws, w_dim)`, as a move away from the generator's mean w.
 
     The move is linear in the concepts: twice as much of one moves an image twice as far, and without any of them and
-    without support the latent is the mean.
+    without support the latent is the mean. Latents farther from the mean than the generator's own go are pulled back.
     """
 
     def __init__(self, config: ConceptConfig) -> None:
@@ -21,6 +21,7 @@ class ConceptTranslator(nn.Module):
         self.moved = range(config.first_ws, config.last_ws)
         self.register_buffer("mean", torch.zeros(config.w_dim))
         self.register_buffer("deviation", torch.ones(config.w_dim))
+        self.register_buffer("reach", torch.tensor(torch.inf))
         into = POOLED**2 * config.concepts
         self.say = nn.Linear(into, len(self.moved) * config.w_dim, bias=False)
         others = config.num_ws - len(self.moved)
@@ -28,10 +29,16 @@ class ConceptTranslator(nn.Module):
             self.beside = nn.Linear(into, others * config.w_dim)
 
     @torch.no_grad()
-    def calibrate(self, w: Tensor) -> None:
-        """Take mean and deviation from latents `(n, w_dim)` of the generator, where these are not known yet."""
-        self.mean.copy_(w.mean(0))
+    def calibrate(self, w: Tensor, mean: Tensor | None = None) -> None:
+        """Take mean, unless it is known, deviation and reach from latents `(n, w_dim)` of the generator."""
+        self.mean.copy_(w.mean(0) if mean is None else mean)
         self.deviation.copy_(w.std(0).clamp_min(1e-6))
+        if self.config.bounded < 1:
+            self.reach.copy_(self.distance(w).quantile(self.config.bounded))
+
+    def distance(self, w: Tensor) -> Tensor:
+        """How far latents `(..., w_dim)` are from the mean, in deviations: the root of the mean square, `(...,)`."""
+        return ((w - self.mean) / self.deviation).square().mean(-1).clamp_min(1e-12).sqrt()
 
     def move(self, phi: Tensor) -> Tensor:
         """How far concepts move the latents, `(N, num_ws, w_dim)`."""
@@ -40,12 +47,17 @@ class ConceptTranslator(nn.Module):
         before, after = (said.new_zeros(len(phi), n, c.w_dim) for n in (c.first_ws, c.num_ws - c.last_ws))
         return torch.cat([before, said, after], 1)
 
+    def left_out(self, ws: Tensor, phi: Tensor) -> Tensor:
+        """What concepts leave out of latents `(N, num_ws, w_dim)`, the support of "encoder"."""
+        return ws - self.mean - self.move(phi)
+
     def forward(self, phi: Tensor, support: Tensor | None = None) -> Tensor:
         """Latents `(N, num_ws, w_dim)`; without support those of the concepts alone."""
         ws = self.mean + self.move(phi)
-        if support is None:
-            return ws
-        return ws + (support if self.config.support == "encoder" else self._others(support))
+        if support is not None:
+            ws = ws + (support if self.config.support == "encoder" else self._others(support))
+        share = (self.reach / self.distance(ws)).clamp(max=1.0)
+        return self.mean + share[..., None] * (ws - self.mean)
 
     def _others(self, support: Tensor) -> Tensor:
         c = self.config
