@@ -102,4 +102,4 @@ def test_bad_input(folder, refused):
     few = folder / "few"
     few.mkdir()
     Image.new("RGB", (16, 16)).save(few / "1.png")
-    assert "have 40 images or more, got 1" in refused("reference", few, "--bundle", folder / "toy")
+    assert "have 20 images to learn from and 20 others, got " in refused("reference", few, "--bundle", folder / "toy")

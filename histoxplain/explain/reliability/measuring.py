@@ -64,7 +64,8 @@ def measure_reference(
     name = name or (Path(source).stem if isinstance(source, str | Path) else type(source).__name__)
     source = source if isinstance(source, Source) else open_source(source)
     known, others, parts = parts_of(source)
-    check(min(len(known), len(others)) >= LEAST, "source", f"have {2 * LEAST} images or more", len(source), "add more")
+    rule, got = f"have {LEAST} images to learn from and {LEAST} others", f"{len(known)} and {len(others)}"
+    check(min(len(known), len(others)) >= LEAST, "source", rule, got, "add more images, or groups of them")
     same = kept is None or (len(known) == kept.images and f"{name}: {parts}" == kept.data)
     check(same, "kept", f"be of {name}: {parts}, {len(known)} images", kept, "measure all of it again")
     draws = getattr(bundle, "generator", None) is not None
