@@ -88,7 +88,8 @@ class ClickableMap:
     def darken(self, dark: bool) -> None:
         """See `MapView`."""
         self._dark = dark
-        self._scatter.background(PAPER[dark]).axes(False)
+        self._scatter.background(PAPER[dark]).axes(True)  # a new background brings axes, which have to be sent away
+        self._scatter.axes(False)
         self.mark(self._place)
 
     def _clicked(self, change: dict[str, Any]) -> None:

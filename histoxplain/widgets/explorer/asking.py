@@ -28,7 +28,7 @@ class Asking:
         self.method = ipw.Dropdown(options=list(methods), description="method", layout={"width": "220px"})
         self._on_ask, self._on_stop, self.busy = on_ask, on_stop, False
         self.button.on_click(lambda _: on_stop() if self.busy else on_ask())
-        self.parts = [ipw.Label("What would make it"), self.target, ipw.Label("?"), self.count, self.button]
+        self.parts = [ipw.Label("What would make it"), self.target, ipw.Label("? Answers:"), self.count, self.button]
 
     def show(self, targets: Sequence[str]) -> None:
         """Offer these classes; the one that is chosen stays, if it is among them."""

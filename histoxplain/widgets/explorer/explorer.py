@@ -71,6 +71,15 @@ class Explorer:
         self.bench.choose(point)
         self.parts.refresh()
 
+    def choose_image(self, image: int) -> None:
+        """Go to one of the images.
+
+        Raises:
+            InputError: if there is no such image.
+        """
+        self.bench.choose_image(image)
+        self.parts.refresh()
+
     def ask(self, target: str | None = None, count: int = 3, method: str = "latent") -> Explanation:
         """Look for answers, here and now, and show the first.
 

@@ -48,7 +48,7 @@ def scene_of(bench: Workbench, state: State, side: int, threshold: float) -> Sce
         "limit": view.limit,
         "title_now": f"{title_now}: {said[0]}",
         "title_before": f"{title_before}: {said[1]}",
-        "title_change": "changed: purple darker, orange lighter" if view.change.any() else "nothing changed yet",
+        "title_change": "purple: darker, orange: lighter" if view.change.any() else "nothing changed yet",
         "alt_now": f"{title_now}. The classifier says {said[0]}.",
         "alt_before": f"{title_before}. The classifier says {said[1]}.",
         "alt_change": f"Map of change: {words}.",
