@@ -60,6 +60,17 @@ def separate(f: Tensor) -> Tensor | None:
     return rows.float().contiguous() if same else None
 
 
+def affine_maps(ws: Tensor, places: list[int], weights: list[Tensor], biases: list[Tensor], gain: float) -> Tensor:
+    """Rows of `ws` `(N, L, D)`, of layer `places[i]` for weight i `(rows, D)`, times weights and gain plus biases.
+
+    Returns float32 `(N, all rows)`. A few vectors take no longer than the weights, which are float32, take to read.
+    """
+    ws = ws.detach().float().contiguous()
+    out = torch.empty(len(ws), sum(map(len, weights)))
+    torch.ops.histoxplain.affine_maps(ws, torch.tensor(places), weights, biases, gain, out)
+    return out
+
+
 def room(x: Tensor, weight: Tensor, up: int = 1, tile: int = 2) -> int:
     """Elements of workspace that a layer needs; see `synthesis_layer`."""
     return torch.ops.histoxplain.synthesis_room(x, weight, up == 2, tile)

@@ -128,3 +128,12 @@ def test_a_small_workspace_is_refused(rng):
     rest = [torch.ones(1, 16), None, torch.zeros(16), None, 2, 0.2, 1.0, -1.0]
     with pytest.raises(RuntimeError, match="`workspace` is too small"):
         packed.synthesis_layer(planes, weight, *rest, torch.empty(8), torch.empty(1, 10, 10, 16))
+
+
+def test_affine_maps_take_the_vectors_of_their_layers(rng):
+    ws = torch.randn(2, 3, 70, generator=rng)
+    weights = [torch.randn(rows, 70, generator=rng) for rows in (5, 300, 1)]
+    biases = [torch.randn(len(weight), generator=rng) for weight in weights]
+    got = packed.affine_maps(ws, [0, 2, 2], weights, biases, 0.5).split([5, 300, 1], 1)
+    for rows, place, weight, bias in zip(got, [0, 2, 2], weights, biases, strict=True):
+        torch.testing.assert_close(rows, 0.5 * ws[:, place] @ weight.T + bias, atol=1e-5, rtol=1e-5)

@@ -176,15 +176,24 @@ class SynthesisNetwork(nn.Module):
 
     def styles(self, ws: Tensor) -> OrderedDict[str, Tensor]:
         """`ws` `(N, num_ws, w_dim)` to StyleSpace: layer name -> `(N, channels)`, in order of use."""
+        self.check_ws(ws)
+        layers = [
+            (f"b{block.resolution}.{name}", getattr(block, name)) for block in self.blocks for name in block.layers
+        ]
+        return OrderedDict((name, layer.affine(ws[:, i])) for i, (name, layer) in zip(self.latents(), layers))
+
+    def check_ws(self, ws: Tensor) -> None:
+        """Raise `InputError` unless `ws` is `(N, num_ws, w_dim)`."""
         expected = (self.config.num_ws, self.config.w_dim)
         check(ws.ndim == 3 and ws.shape[1:] == expected, "ws", f"have shape (N, *{expected})", tuple(ws.shape))
-        s, index = OrderedDict(), 0
+
+    def latents(self) -> list[int]:
+        """Which row of `ws` each layer takes, in order of use: colours share theirs with the next layer."""
+        found, index = [], 0
         for block in self.blocks:
-            for offset, layer in enumerate(block.layers):
-                affine = block.get_submodule(layer).affine
-                s[f"b{block.resolution}.{layer}"] = affine(ws[:, index + offset])
+            found += [index + offset for offset in range(len(block.layers))]
             index += len(block.layers) - block.has_image
-        return s
+        return found
 
     def from_styles(
         self, s: Styles, noise_mode: str = "const", generator: torch.Generator | None = None, until: int | None = None

@@ -92,7 +92,7 @@ class InteractiveGenerator:
     @torch.no_grad()
     def styles(self, ws: Tensor) -> OrderedDict[str, Tensor]:
         """`ws` `(N, num_ws, w_dim)` to StyleSpace, as `Generator.styles` does."""
-        return self.generator.styles(ws)
+        return self.layers.styles(ws)
 
     @torch.no_grad()
     def synthesis_from_styles(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from math import prod, sqrt
 from typing import TYPE_CHECKING
 
@@ -45,10 +46,21 @@ class PackedLayers(PlainLayers):
         self.weights = {name: layer.weight.detach().float().contiguous() for name, layer in layers.items()}
         self.biases = {name: packed.fill(layer.bias) for name, layer in layers.items()}
         self.clamps = {name: -1 if layer.clamp is None else layer.clamp for name, layer in layers.items()}
+        affines = [layer.affine for layer in layers.values()]
+        self.affines = [affine.weight.detach().float().contiguous() for affine in affines]
+        self.offsets = [affine.bias.detach().float() * affine.bias_gain for affine in affines]
+        self.affine_gain = affines[0].weight_gain
+        self.latents = generator.synthesis.latents()
         self.noises = {name: layer.noise(1, "const", None) for name, layer in layers.items() if hasattr(layer, "noise")}
         self.places: dict[str, Tensor] = {}
         self.roomy: set[tuple[str, int, int]] = set()
         self.workspace = torch.empty(0, dtype=dtype)
+
+    def styles(self, ws: Tensor) -> OrderedDict[str, Tensor]:
+        """See `PlainLayers.styles`."""
+        self.generator.synthesis.check_ws(ws)
+        rows = packed.affine_maps(ws, self.latents, self.affines, self.offsets, self.affine_gain)
+        return OrderedDict(zip(self.names, rows.split(list(self.widths.values()), 1), strict=True))
 
     def features(
         self, name: str, x: Tensor | None, style: Tensor, noise_mode: str, rng: torch.Generator | None

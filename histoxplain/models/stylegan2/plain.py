@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from math import sqrt
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ class PlainLayers:
 
     def __init__(self, generator: Generator, dtype: torch.dtype, keep: bool) -> None:
         blocks = generator.synthesis.blocks
-        self.dtype, self.keep = dtype, keep
+        self.generator, self.dtype, self.keep = generator, dtype, keep
         self.placed: dict[str, tuple[SynthesisBlock, nn.Module]] = {
             f"b{block.resolution}.{layer}": (block, block.get_submodule(layer))
             for block in blocks
@@ -40,6 +41,10 @@ class PlainLayers:
         self.resample_filter = blocks[0].resample_filter
         self.outputs: dict[str, Tensor] = {}
         self.entries: dict[int, Tensor] = {}
+
+    def styles(self, ws: Tensor) -> OrderedDict[str, Tensor]:
+        """`ws` `(N, num_ws, w_dim)` to StyleSpace."""
+        return self.generator.styles(ws)
 
     def features(
         self, name: str, x: Tensor | None, style: Tensor, noise_mode: str, rng: torch.Generator | None
