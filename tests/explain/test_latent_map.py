@@ -6,7 +6,7 @@ import torch
 from torch.testing import assert_close
 
 from histoxplain import InputError
-from histoxplain.explain import LatentMap, latent_map, map_latents
+from histoxplain.explain import LatentMap, clusters, latent_map, map_latents
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +70,13 @@ def test_says_how_to_install_umap(monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", None)
     with pytest.raises(ImportError, match=r'pip install "histoxplain\[notebook\]"'):
         latent_map.umap(torch.zeros(8, 2))
+
+
+def test_clusters_are_found_and_numbered_by_size():
+    centres = torch.tensor([0, 0, 1, 2, 2, 2])
+    w = 100.0 * torch.eye(3)[centres] + torch.rand(6, 3, generator=torch.Generator().manual_seed(0))
+    known = LatentMap(torch.zeros(6, 2), w, centres, torch.zeros(6, 3), np.zeros((6, 2)), ("a", "b", "c"))
+    assert clusters(known, 3).tolist() == [1, 1, 2, 0, 0, 0]
+    assert len(clusters(known, 9).unique()) == 6
+    with pytest.raises(InputError, match="`count` must be at least 1"):
+        clusters(known, 0)

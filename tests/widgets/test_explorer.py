@@ -268,3 +268,14 @@ def test_brings_a_picture_for_pages_without_widgets(explorer, answered):
     assert bundle["text/plain"] == "Explorer(9 points, 1 directions, at point 0)"
     whole = Image.open(BytesIO(answered._repr_mimebundle_()["image/jpeg"]))
     assert whole.width > 4 * 120
+
+
+def test_a_bundle_is_enough(bundle, session, monkeypatch):
+    def start(cls, given, count, seed, images):
+        assert (given, count, seed) == (bundle, 30, 4)
+        return session
+
+    monkeypatch.setattr(ExploreSession, "start", classmethod(start))
+    explorer = Explorer(bundle, points=30, seed=4, start=5, side=60)
+    assert explorer.parts.stage.title_now.startswith("point 5")
+    assert explorer.bench.answers.seed == 4
