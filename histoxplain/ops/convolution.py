@@ -82,7 +82,7 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _gradients(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
     (x, w), (stride, padding, transposed, _) = ctx.saved_tensors, ctx.settings
-    dx = dw = None
+    dy, dx, dw = dy.contiguous(memory_format=layout(x)), None, None  # few channels of `dy` may make many of `dx`
     if _wanted(ctx, 0):
         dx = _back_to(x, dy, w, stride, padding, not transposed)
     if _wanted(ctx, 1):

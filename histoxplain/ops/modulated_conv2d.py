@@ -79,7 +79,7 @@ def modulated_layer(
     if not demodulate and noise is None and b is None and (act, gain, clamp) == ("linear", 1, None):
         return x
     scale = demodulation(weight, styles) if demodulate else None
-    if noise is not None:
+    if noise is not None and noise.shape != x.shape[2:] and noise.shape[1:] != (1, *x.shape[2:]):
         noise = noise.expand(torch.broadcast_shapes(noise.shape, (1, 1, *x.shape[2:])))
     return epilogue(x, scale, noise, b, act, None, gain, clamp)
 
