@@ -23,11 +23,13 @@ def blocks(page, language):
 
 
 def commands(page):
-    """The `histoxplain` lines of a page, joined where they go on, without what stands behind them as remarks."""
+    """The `histoxplain` lines of a page, joined where they go on, without what stands behind them as remarks; a word in
+    capitals stands for a value."""
     lines = "".join(blocks(page, "bash")).replace("\\\n", " ").splitlines()
     words = [shlex.split(line, comments=True) for line in lines if "histoxplain" in line]
     found = [line[line.index("histoxplain") + 1 :] for line in words if "histoxplain" in line]
-    return [line for line in found if "..." not in line]
+    whole = [line for line in found if not any(word == "..." or word.startswith("$") for word in line)]
+    return [["1" if word.isalpha() and word.isupper() else word for word in line] for line in whole]
 
 
 def complaint(line, capsys):

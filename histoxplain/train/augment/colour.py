@@ -44,6 +44,7 @@ def colour_change(draw: Draw) -> Tensor:
 
 
 def recolour(images: Tensor, change: Tensor) -> Tensor:
+    """Apply changes of colour `(N, 4, 4)` to images `(N, C, H, W)`; grey ones take their mean."""
     flat = images.flatten(2)
     if images.shape[1] == 1:
         change = change[:, :3].mean(1, keepdim=True)

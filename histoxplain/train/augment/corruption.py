@@ -9,6 +9,7 @@ from histoxplain.train.augment.draws import Draw
 
 
 def noise(draw: Draw) -> Tensor:
+    """Gaussian noise `(N, C, H, W)`, of another strength for each image."""
     std = draw["noise_std"]
     drawn = draw.normal(1, 1, 1).abs() * std
     sigma = draw.pick("noise", drawn, 0, lambda q: torch.erfinv(q).abs() * std)

@@ -27,9 +27,11 @@ class Draw:
         return self.settings[name]
 
     def uniform(self, *shape: int) -> Tensor:
+        """`(N, *shape)` from [0, 1)."""
         return torch.rand([self.n, *shape], device=self.device, generator=self.generator)
 
     def normal(self, *shape: int) -> Tensor:
+        """`(N, *shape)` from the standard normal distribution."""
         return torch.randn([self.n, *shape], device=self.device, generator=self.generator)
 
     def pick(
@@ -51,8 +53,10 @@ class Draw:
 
 
 def gaussian(percentile: Tensor) -> Tensor:
+    """A percentile of the normal distribution of variance 1/2, as the reference has it."""
     return torch.erfinv(2 * percentile - 1)
 
 
 def symmetric(percentile: Tensor) -> Tensor:
+    """A percentile of the uniform distribution from -1 to 1."""
     return 2 * percentile - 1
