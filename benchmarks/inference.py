@@ -1,12 +1,10 @@
 """Images a second of the interactive generator against the textbook formulation, in one run.
 
 The first table is the generator of 256 px with up to 512 feature maps, one image at a time: all of it, one style of a
-late layer, and the share that is spent convolving at the rate that a single large convolution reaches; with
-`--compile`, which takes minutes, also the network's own layers through `torch.compile`. The second draws batches.
-Prints both and writes outputs/bench/inference.json.
+late layer, and the share that is spent convolving at the rate that a single large convolution reaches. The second draws
+batches. Prints both and writes outputs/bench/inference.json.
 """
 
-import sys
 from functools import partial
 
 import torch
@@ -46,7 +44,7 @@ def large_convolution(dtype):
     return lambda: F.conv2d(x, w, padding=1), 16 * 18 * 128 * 128 * 64 * 64
 
 
-def one_image(precisions, compiling):
+def one_image(precisions):
     """The first table's rows."""
     generator = make(LARGE)
     ws = generator.mapping(torch.randn(1, generator.z_dim), None)
@@ -55,10 +53,6 @@ def one_image(precisions, compiling):
     for precision in precisions:
         drawn, late = generator.interactive(precision, keep=False), generator.interactive(precision)
         runs[precision] = partial(drawn.synthesis, ws)
-        if compiling:
-            runs[f"{precision}, compiled"] = partial(
-                generator.interactive(precision, False, compile=True).synthesis, ws
-            )
         runs[f"{precision}, late style"] = changing(late, s)
         runs[f"{precision}, one convolution"], work[precision] = large_convolution(getattr(torch, precision))
     took = seconds(runs)
@@ -75,7 +69,6 @@ def one_image(precisions, compiling):
                 "images_per_second": 1 / took[precision],
                 "times_plain": took["plain"] / took[precision],
                 "late_style_times_full": took[precision] / took[f"{precision}, late style"],
-                "compiled_per_second": 1 / took[f"{precision}, compiled"] if compiling else None,
                 "share_of_convolution_rate": rate * took[f"{precision}, one convolution"] / work[precision],
             }
         )
@@ -133,15 +126,12 @@ def batches(precisions):
 def main():
     """Measure and print."""
     precisions = ["float32", "bfloat16"] if cpu_has_fast_bfloat16() else ["float32"]
-    single, several = one_image(precisions, "--compile" in sys.argv), batches(precisions)
+    single, several = one_image(precisions), batches(precisions)
     print(f"{'256 px, one image':<22}{'images/s':>9}{'x plain':>9}{'late style':>12}{'of one convolution':>20}")
     print(f"{'plain float32':<22}{single[0]['plain_per_second']:>9.1f}")
     for row in single:
         share, late = f"{row['share_of_convolution_rate']:.0%}", f"{row['late_style_times_full']:.1f} x"
         print(f"{row['precision']:<22}{row['images_per_second']:>9.1f}{row['times_plain']:>9.1f}{late:>12}{share:>20}")
-        if row["compiled_per_second"]:
-            times = row["compiled_per_second"] / row["plain_per_second"]
-            print(f"{row['precision'] + ', torch.compile':<26}{row['compiled_per_second']:>5.1f}{times:>9.1f}")
     for row in several:
         what = f"{row['resolution']} px, batch {row['batch']}, {row['precision']}"
         rates = f"{row['plain_per_second']:.1f}/s -> {row['images_per_second']:.1f}/s ({row['times_plain']:.1f}x)"

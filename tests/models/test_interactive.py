@@ -196,31 +196,6 @@ def test_noise_and_labels_go_in_as_into_a_generator(how):
     assert (fast.z_dim, fast.num_ws, fast.img_resolution) == (G.z_dim, G.num_ws, 32)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch of itself, when its compiler is imported
-def test_compiled_layers_draw_the_same_and_only_what_follows_a_change():
-    from histoxplain.ops import _toolchain
-
-    try:
-        _toolchain.host_compiler()
-    except _toolchain.BuildError:
-        pytest.skip("no compiler")
-    G = generator(resolution=8)
-    fast, s = G.interactive("float32", compile=True), G.styles(latents(G, 1))
-    assert not fast.native
-    with torch.no_grad():
-        torch.testing.assert_close(fast.synthesis_from_styles(s), G.synthesis_from_styles(s), atol=2e-5, rtol=1e-5)
-        s = {**s, "b8.conv1": s["b8.conv1"] + 0.7}
-        torch.testing.assert_close(fast.synthesis_from_styles(s), G.synthesis_from_styles(s), atol=2e-5, rtol=1e-5)
-    assert fast.computed == ["b8.conv1", "b8.torgb"]
-
-
-def test_compiling_without_a_compiler_says_so_in_a_line(monkeypatch):
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(InputError, match=r"`compile` must be False here: the C\+\+ compiler named by CXX") as caught:
-        generator().interactive(compile=True)
-    assert "\n" not in str(caught.value)
-
-
 def test_bad_input():
     G = generator()
     fast, s = G.interactive("float32"), G.styles(latents(G))

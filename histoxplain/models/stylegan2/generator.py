@@ -270,22 +270,16 @@ class Generator(nn.Module):
         """Images `(N, img_channels, R, R)` from the styles of `styles`, edited or not."""
         return self.synthesis.from_styles(s, noise_mode)
 
-    def interactive(
-        self, precision: str | None = None, keep: bool = True, compile: bool = False
-    ) -> InteractiveGenerator:
+    def interactive(self, precision: str | None = None, keep: bool = True) -> InteractiveGenerator:
         """The same images without gradients, several times faster: for sliders and for drawing many.
 
         Args:
             precision: "float32", "bfloat16" or "auto"; the generator's own if None.
             keep: keep every layer's output, so that only what follows a changed style is computed again.
-            compile: through `torch.compile` instead of native kernels.
-
-        Raises:
-            InputError: if `compile` is set where `torch.compile` finds no compiler.
         """
         from histoxplain.models.stylegan2.interactive import InteractiveGenerator
 
-        return InteractiveGenerator(self, precision, keep, compile)
+        return InteractiveGenerator(self, precision, keep)
 
     def set_precision(self, precision: str = "auto") -> Generator:
         """Compute convolutions from 8x8 up in "float32", "bfloat16" or what is "auto"matically best; returns self."""

@@ -11,7 +11,6 @@ from torch import Tensor
 from histoxplain._checks import check, check_one_of
 from histoxplain._device import resolve_precision
 from histoxplain.models.detail import detail_site
-from histoxplain.models.stylegan2.compiled import CompiledLayers, check_compiler
 from histoxplain.models.stylegan2.generator import NOISE_MODES, Generator, Styles
 from histoxplain.models.stylegan2.packed import PackedLayers
 from histoxplain.models.stylegan2.plain import PlainLayers
@@ -32,29 +31,19 @@ class InteractiveGenerator:
         generator: what to draw with; its mapping network is used as it is.
         precision: "float32", "bfloat16" or "auto", see `resolve_precision`; the generator's own if None.
         keep: keep every layer's output. Without, a pass takes less memory and always computes everything.
-        compile: run the network's own layers through `torch.compile` instead of native kernels. The first pass of every
-            batch size then takes minutes; worth a try where there are no native kernels.
-
-    Raises:
-        InputError: if `compile` is set where `torch.compile` finds no compiler.
 
     Attributes:
         native: whether native kernels run.
         computed: names of the layers that the last call computed, in order.
     """
 
-    def __init__(
-        self, generator: Generator, precision: str | None = None, keep: bool = True, compile: bool = False
-    ) -> None:
+    def __init__(self, generator: Generator, precision: str | None = None, keep: bool = True) -> None:
         device = next(generator.parameters()).device
         self.generator, self.keep = generator, keep
         own = generator.synthesis.blocks[-1].dtype
         self.dtype = own if precision is None else resolve_precision(precision, device)
-        if compile:
-            check_compiler(device)
-        self.native = not compile and PackedLayers.can_run(generator, self.dtype)
-        kind = CompiledLayers if compile else PackedLayers if self.native else PlainLayers
-        self.layers = kind(generator, self.dtype, keep)
+        self.native = PackedLayers.can_run(generator, self.dtype)
+        self.layers = (PackedLayers if self.native else PlainLayers)(generator, self.dtype, keep)
         self.computed: list[str] = []
         self._before: _Pass | None = None
         widest = max(r * r * generator.config.width(r) for r in generator.config.resolutions)
