@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-OPTIONS = ["--headless", "--no-sandbox", "--disable-background-networking", "--use-angle=swiftshader"]
+OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 OPTIONS += ["--enable-unsafe-swiftshader"]  # maps are drawn with WebGL, in software here
 PATIENCE = 120_000
 """Milliseconds that a page may take; machines are shared."""

@@ -65,6 +65,15 @@ class TestNotebook:
         assert source(first).startswith("# ")
         assert "see" in source(first).lower()
 
+    def test_opens_with_a_picture(self, path):
+        (picture,) = re.findall(r"!\[[^\]]{20,}\]\(([^)]+)\)", source(read(path)["cells"][0]))
+        assert (path.parent / picture).stat().st_size < 150_000
+
+    def test_leads_to_its_neighbours(self, path):
+        last, place = source(read(path)["cells"][-1]), NOTEBOOKS.index(path)
+        neighbours = [*NOTEBOOKS[max(place - 1, 0) : place], *NOTEBOOKS[place + 1 : place + 2]]
+        assert [other.name for other in neighbours if f"]({other.name})" not in last] == []
+
     def test_has_its_parameters_in_one_cell(self, path):
         tagged = [cell for cell in code_cells(path) if "parameters" in cell["metadata"].get("tags", [])]
         assert len(tagged) == 1
