@@ -151,14 +151,14 @@ class ExploreSession:
 
     def _see(self, places: Sequence[Place]) -> tuple[Tensor, Tensor, Tensor]:
         """Images, probabilities and w of several places of one point or image, in one go."""
+        ws = torch.cat([self.latent(place) for place in places])  # waits for searches, so before drawing is locked
+        detail = None if places[0].image is None else self.found(places[0].image)[1]
+        extra = {} if detail is None else {"detail": detail.expand(len(ws), -1, -1, -1)}
         with self._drawing:
-            ws = torch.cat([self.latent(place) for place in places])
             styles = self.drawn.styles(ws)
             for row, place in enumerate(places):
                 for layer, channel, by in place.channels:
                     styles[layer][row, channel] += by * self.deviation(layer, channel)
-            detail = None if places[0].image is None else self.found(places[0].image)[1]
-            extra = {} if detail is None else {"detail": detail.expand(len(ws), -1, -1, -1)}
             images = quantised(self.drawn.synthesis_from_styles(styles, noise_mode="const", **extra))
             probabilities = self.classifier.probabilities(images.to(device_of(self.classifier))).float()
         return images.cpu(), probabilities.cpu(), ws[:, 0].float().cpu()
