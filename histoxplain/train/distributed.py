@@ -9,6 +9,7 @@ of floating-point sums tells them apart. Images of one group of the discriminato
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -167,26 +168,27 @@ def share_batch_norm(network: nn.Module) -> nn.Module:
 
 
 class Interruption:
-    """Ctrl-C, or torchrun's wish to end, kept until all processes have done the same step; a second one acts at once.
+    """Ctrl-C, or a polite wish to end (SIGTERM: torchrun's, a cluster's), both of which keep the state.
 
-    In one process it changes nothing.
+    Several processes first do the same step; a second wish acts at once, as does the first one in a single process.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.device, self.wanted = device, False
 
     def __enter__(self) -> Interruption:
-        if world() > 1:
-            self.before = {number: signal.signal(number, self._want) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = (signal.SIGINT, signal.SIGTERM) if world() > 1 else (signal.SIGTERM,)
+        if threading.current_thread() is not threading.main_thread():
+            numbers = ()  # only the main thread may be told
+        self.before = {number: signal.signal(number, self._want) for number in numbers}
         return self
 
     def __exit__(self, *error: object) -> None:
-        if world() > 1:
-            for number, handler in self.before.items():
-                signal.signal(number, handler)
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
 
     def _want(self, number: int, frame: Any) -> None:
-        if self.wanted:
+        if self.wanted or world() == 1:
             raise KeyboardInterrupt
         self.wanted = True
 

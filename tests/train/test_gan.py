@@ -1,4 +1,5 @@
 import json
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -121,13 +122,18 @@ def test_train_gan_writes_a_run_and_resumes(data, tmp_path):
     assert len((tmp_path / "run/log.jsonl").read_text().splitlines()) == 3
 
 
-def test_interrupt_leaves_a_state_to_resume(data, tmp_path, monkeypatch):
-    steps = []
+def pressed():
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("end", [pressed, lambda: signal.raise_signal(signal.SIGTERM)])
+def test_interrupt_leaves_a_state_to_resume(data, tmp_path, monkeypatch, end):
+    steps, handler = [], signal.getsignal(signal.SIGTERM)
 
     def stop(self):
         steps.append(1)
         if len(steps) == 3:
-            raise KeyboardInterrupt
+            end()
         return step(self)
 
     step = GANTraining.step
@@ -136,6 +142,7 @@ def test_interrupt_leaves_a_state_to_resume(data, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         train_gan(data, tmp_path / "run", config, quiet=True)
     assert torch.load(tmp_path / "run/state.pt", weights_only=True)["images_seen"] == 8
+    assert signal.getsignal(signal.SIGTERM) == handler
 
 
 def test_starts_from_half_the_resolution(data, colours, tmp_path, capsys):
