@@ -36,6 +36,7 @@ from histoxplain.train.inpainting_run import InpaintingRun, measure_inpainter
 from histoxplain.train.jitter import jitter, orient
 from histoxplain.train.loop import STATE, open_run, save_snapshot
 from histoxplain.train.pixels import LabelledPixels, labelled_splits
+from histoxplain.train.teacher import check_teaches
 
 NETWORK = "inpainter.safetensors"
 NAMES = ("normal", "healthy", "norm", "benign", "control", "negative", "no finding")
@@ -79,6 +80,8 @@ def train_inpainting(
     normal = normal_class(judge.class_names, config.normal)
     splits = labelled_splits(source, source.resolution or judge.resolution, config.seed)
     check_finds_both(judge.to(resolve_device(config.device)), splits["train"], normal)
+    if config.kl_weight:
+        check_teaches(judge, splits["train"].resolution, "set `kl_weight` to 0")
     settings = {"data": str(data), "classifier": str(classifier), **asdict(config)}
     state = open_run(out, settings, resume, CHANGEABLE, asdict(InpaintingConfig().settled()))
     training = InpaintingTraining(splits, judge, config, {"data": fingerprint(source)})

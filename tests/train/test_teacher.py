@@ -7,8 +7,9 @@ from PIL import Image
 from torch import nn
 
 from histoxplain import InputError
+from histoxplain.data.synthetic import prepare_tissue
 from histoxplain.models import adopt_classifier, load_checkpoint, save_adopted
-from histoxplain.train import CycleGANConfig, train_cyclegan
+from histoxplain.train import CycleGANConfig, inpainting, train_cyclegan
 from histoxplain.train.cyclegan import check_same_classes
 from histoxplain.train.teacher import check_teaches
 
@@ -50,6 +51,17 @@ def test_an_adopted_network_teaches_a_cyclegan_in_either_precision(own, tmp_path
     config = CycleGANConfig(**small, precision=precision, device="cpu")
     path = train_cyclegan(tmp_path / "images", own, tmp_path / "run", config, quiet=True)
     assert load_checkpoint(path).meta["classifier"] == "adopted"
+
+
+def test_a_black_box_does_not_teach_inpainting(tmp_path, monkeypatch):
+    prepare_tissue(tmp_path / "t.lmdb", 12, 16, seed=1, progress=False)
+    names = ("healthy", "diseased")
+    blind = adopt_classifier(lambda x: lightness(x).detach(), names, resolution=16)
+    monkeypatch.setattr(inpainting, "load_classifier", lambda *_: blind)
+    monkeypatch.setattr(inpainting, "check_finds_both", lambda *_: None)
+    with pytest.raises(InputError, match=r"must have gradients.*or set `kl_weight` to 0"):
+        inpainting.train_inpainting(tmp_path / "t.lmdb", "own.json", tmp_path / "out", quiet=True)
+    assert not (tmp_path / "out").exists()
 
 
 def test_classes_in_another_order_are_told_how_to_be_turned():
