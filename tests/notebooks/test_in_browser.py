@@ -146,14 +146,17 @@ def wait_for_another(page, canvas, before, timeout=_browser.PATIENCE):
 
 
 def points_of(map_):
-    """Where the points of a map are on the page: centres of spots in any colour, the largest first."""
+    """Where the points of a map are on the page: centres of spots in any colour, those of usual size first.
+
+    Larger ones are buttons, the legend, and points that touch each other.
+    """
     box, picture = map_.bounding_box(), Image.open(BytesIO(map_.screenshot())).convert("HSV")
     spots, count = ndimage.label(np.asarray(picture)[..., 1] > 90)
     sizes = ndimage.sum_labels(spots > 0, spots, range(1, count + 1))
     centres = ndimage.center_of_mass(spots > 0, spots, range(1, count + 1))
-    largest = np.argsort(sizes)[::-1].tolist()
+    single = np.argsort(np.abs(sizes - np.median(sizes)), kind="stable").tolist()
     scale = box["width"] / picture.width
-    return [(box["x"] + centres[i][1] * scale, box["y"] + centres[i][0] * scale) for i in largest]
+    return [(box["x"] + centres[i][1] * scale, box["y"] + centres[i][0] * scale) for i in single]
 
 
 def drag(page, slider, share):
