@@ -101,5 +101,5 @@ def test_what_a_bundle_does_not_hold_is_said_in_one_line(bundle, colour):
         with pytest.raises(InputError, match=f"`bundle` must hold a {role} for the method {method}, got paint without"):
             counterfactual(without, colour(-0.5), "red", method=method)
     for draw in (generate_pairs, find_directions, map_latents):
-        with pytest.raises(InputError, match=r"must hold a generator for .*, got paint without; .*cyclegan"):
+        with pytest.raises(InputError, match=r"must hold a generator for .*, got paint without; take a bundle"):
             draw(bundle)

@@ -34,5 +34,5 @@ def test_more_classes_than_colours_still_get_one():
 
 
 def test_says_what_it_can_be_coloured_by(latents):
-    with pytest.raises(InputError, match=r"one of class, adenocarcinoma, benign.*nearest valid is 'benign'"):
+    with pytest.raises(InputError, match=r"one of class, cluster, adenocarcinoma, benign.*nearest valid is 'benign'"):
         latent_map_figure(latents, ["bening"])
