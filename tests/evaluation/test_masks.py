@@ -8,7 +8,7 @@ from histoxplain import InputError
 from histoxplain.data import Case
 from histoxplain.data.synthetic import CLASS_NAMES
 from histoxplain.evaluation import measure_masks
-from histoxplain.evaluation.masks import best_masks
+from histoxplain.evaluation.best_masks import best_masks
 from histoxplain.evaluation.questions import Cases
 from histoxplain.explain import Inpainting
 
