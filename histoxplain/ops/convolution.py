@@ -20,6 +20,9 @@ def convolution(x: Tensor, w: Tensor, stride: int = 1, padding: int = 0, transpo
     Bilinear in `x` and `w`, and so are the gradients: three ops that are each other's derivatives. torch's own second
     derivative goes through transposed copies, image by image.
 
+    On a CPU large 3x3 convolutions go by tiles of 4x4 (Lavin & Gray, 2016), which in bfloat16 are off by 1.2 % of the
+    result's spread, three times as much as without, and in float32 by a millionth.
+
     Args:
         x: images, shape `(N, I, H, W)`, floating point; channels last is fastest.
         w: weight, shape `(O, I, kh, kw)`, or `(I, O, kh, kw)` if transposed; float32 beside bfloat16 images is fine.
@@ -45,7 +48,7 @@ def _reference(x: Tensor, w: Tensor, stride: int, padding: int, transposed: bool
 
 
 def _on_cpu(x: Tensor, w: Tensor, stride: int, padding: int, transposed: bool, rest: Sequence[int]) -> Tensor:
-    """In tiles (Lavin & Gray, 2016), which takes fewer multiplications, where that pays."""
+    """In tiles, which takes fewer multiplications, where that pays."""
     size = _tiled_size(x, stride, padding, transposed, rest)
     if size is None or not (_tiles_pay(x, w) and _native.load("cpu")):
         return _reference(x, w, stride, padding, transposed, rest)

@@ -47,7 +47,7 @@ void tiled_convolution(Tensor x, Tensor weight, int64_t stride, bool transposed,
   int64_t out = y.size(1), into = x.size(1), other = w.size(1) * 9;
   STD_TORCH_CHECK(w.numel() == out * into * 9 && w.size(0) == (transposed ? into : out), "`weight` has the wrong shape");
   Kernels kernels{read<float>(w), out, into, transposed ? 9 : other, transposed ? other : 9, stride == 1 && transposed};
-  if (stride == 1) return run_by_type<Twos>(x, kernels, y);
+  if (stride == 1) return run_by_type<Fours>(x, kernels, y);
   transposed ? run_by_type<Doubling>(x, kernels, y) : run_by_type<Halving>(x, kernels, y);
 }
 

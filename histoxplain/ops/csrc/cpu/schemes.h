@@ -48,29 +48,45 @@ struct Twos {
   }
 };
 
-// Four values from six products instead of twelve, at the points 0, 1, -1, 2, -2 and infinity.
+// Four values from six products instead of twelve, at the points 0, NEAR, -NEAR, FAR, -FAR and infinity, which round half
+// as much as the usual 0, 1, -1, 2, -2 (and are exact in binary).
 struct Fours {
   static constexpr int READS = 6, STEP = 4, PAD = 1, TERMS = 6, KERNELS = 6, PRODUCTS = 6, MADE = 4;
+  static constexpr float NEAR = 5 / 8.f, FAR = 3 / 2.f, NEAR2 = NEAR * NEAR, FAR2 = FAR * FAR;
+  static constexpr float NONE = 1 / (NEAR2 * FAR2), AT_NEAR = 1 / (2 * NEAR2 * (NEAR2 - FAR2)),
+                         AT_FAR = 1 / (2 * FAR2 * (FAR2 - NEAR2));  // divisions take as long as all the rest
   static constexpr int term(int product) { return product; }
   static constexpr int kernel(int product) { return product; }
 
   template <class V>
   static std::array<V, TERMS> input(const std::array<V, READS>& d) {
-    V even = d[4] - 4 * d[2], odd = d[3] - 4 * d[1], across = d[4] - d[2], along = 2 * (d[3] - d[1]);
-    return {4 * d[0] - 5 * d[2] + d[4], even + odd, even - odd, across + along, across - along,
-            4 * d[1] - 5 * d[3] + d[5]};
+    V near = d[4] - FAR2 * d[2], near_odd = NEAR * (d[3] - FAR2 * d[1]);
+    V far = d[4] - NEAR2 * d[2], far_odd = FAR * (d[3] - NEAR2 * d[1]);
+    return {NEAR2 * FAR2 * d[0] - (NEAR2 + FAR2) * d[2] + d[4], near + near_odd, near - near_odd, far + far_odd,
+            far - far_odd, NEAR2 * FAR2 * d[1] - (NEAR2 + FAR2) * d[3] + d[5]};
   }
   template <class V>
   static std::array<V, KERNELS> weights(const std::array<V, 3>& w) {
-    V ends = w[0] + w[2], far = w[0] + 4 * w[2];
-    constexpr float sixth = 1 / 6.f;  // divisions take as long as all the rest
-    return {w[0] / 4, -sixth * (ends + w[1]), -sixth * (ends - w[1]), sixth / 4 * (far + 2 * w[1]),
-            sixth / 4 * (far - 2 * w[1]), w[2]};
+    V near = AT_NEAR * (w[0] + NEAR2 * w[2]), near_odd = AT_NEAR * NEAR * w[1];
+    V far = AT_FAR * (w[0] + FAR2 * w[2]), far_odd = AT_FAR * FAR * w[1];
+    return {NONE * w[0], near + near_odd, near - near_odd, far + far_odd, far - far_odd, w[2]};
   }
   template <class V>
   static std::array<V, MADE> output(const std::array<V, PRODUCTS>& m) {
-    V near = m[1] + m[2], near_odd = m[1] - m[2], far = m[3] + m[4], far_odd = m[3] - m[4];
-    return {m[0] + near + far, near_odd + 2 * far_odd, near + 4 * far, near_odd + 8 * far_odd + m[5]};
+    V near = m[1] + m[2], near_odd = NEAR * (m[1] - m[2]), far = m[3] + m[4], far_odd = FAR * (m[3] - m[4]);
+    return {m[0] + near + far, near_odd + far_odd, NEAR2 * near + FAR2 * far, NEAR2 * near_odd + FAR2 * far_odd + m[5]};
+  }
+  template <class V>
+  static std::array<V, PRODUCTS> returned(const std::array<V, MADE>& d) {
+    V near = d[0] + NEAR2 * d[2], near_odd = NEAR * (d[1] + NEAR2 * d[3]);
+    V far = d[0] + FAR2 * d[2], far_odd = FAR * (d[1] + FAR2 * d[3]);
+    return {d[0], near + near_odd, near - near_odd, far + far_odd, far - far_odd, d[3]};
+  }
+  template <class V>
+  static std::array<V, 3> gradient(const std::array<V, PRODUCTS>& m) {
+    V near = AT_NEAR * (m[1] + m[2]), near_odd = AT_NEAR * NEAR * (m[1] - m[2]);
+    V far = AT_FAR * (m[3] + m[4]), far_odd = AT_FAR * FAR * (m[3] - m[4]);
+    return {NONE * m[0] + near + far, near_odd + far_odd, NEAR2 * near + FAR2 * far + m[5]};
   }
 };
 

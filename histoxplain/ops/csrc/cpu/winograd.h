@@ -7,7 +7,7 @@
 namespace histoxplain {
 
 constexpr int64_t WEIGHT_BYTES = 5 << 19;  // of packed weights up to which all blocks are packed at once
-constexpr int64_t BAND_BYTES = 1 << 19;    // of transformed tiles that a thread then multiplies at a time: half of L2
+constexpr int64_t BAND_BYTES = 3 << 16;    // of transformed tiles that a thread then multiplies at a time; L2 holds what they make, too
 constexpr int64_t CHUNK_BYTES = 1 << 24;   // of those that all threads share while each packs a block
 constexpr int64_t STRIPS = 4;              // of such tiles, which a block is multiplied with at a time
 
