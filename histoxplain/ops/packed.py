@@ -102,7 +102,7 @@ def synthesis_layer(
         noise: float32 `(N or 1, H', W')`.
         bias: float32 `(O,)`, filled.
         f: four taps, times 2, to convolve at twice the size (transposed convolution, then filtered); None keeps it.
-        tile: side of a tile of the result without `f`: 2, or 4, which multiplies less and loses three bits.
+        tile: side of a tile of `x`: 2, or 4, which multiplies less and rounds more.
         alpha, gain, clamp: see `bias_act`; a negative clamp does not limit.
         workspace: at least `room` elements of the type of `x`; what it holds is lost.
         out: `(N, H' + 2, W' + 2, O)`.

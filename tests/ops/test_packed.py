@@ -43,6 +43,7 @@ SIZES = [
     (1, 40, 64, (96, 96), 2),
     (5, 16, 32, (70, 64), 2),
     (2, 16, 16, (33, 1), 2),
+    (3, 32, 48, (36, 20), 2),
     (1, 16, 16, (1, 2), 1),
 ]
 
@@ -51,13 +52,15 @@ SIZES = [
 # weights, products with styles and the result. Tiles round differences of neighbours, those of 4 also multiples.
 ERRORS = {
     (torch.float32, 1, 2): 1e-5,
-    (torch.float32, 1, 4): 1e-4,
+    (torch.float32, 1, 4): 5e-5,
     (torch.float32, 2, 2): 5e-6,
+    (torch.float32, 2, 4): 1e-5,
     (torch.bfloat16, 1, 2): 0.04,
-    (torch.bfloat16, 1, 4): 0.4,
+    (torch.bfloat16, 1, 4): 0.25,
     (torch.bfloat16, 2, 2): 0.04,
+    (torch.bfloat16, 2, 4): 0.08,
 }
-CASES = [(size, tile) for size in SIZES for tile in ((2, 4) if size[-1] == 1 else (2,))]
+CASES = [(size, tile) for size in SIZES for tile in (2, 4)]
 
 
 @pytest.mark.parametrize(("size", "tile"), CASES, ids=str)

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from histoxplain.models.stylegan2.generator import Generator
 
 
-def tile_side(resolution: int) -> int:
+def tile_side(resolution: int, up: int) -> int:
     """The `tile` of `packed.synthesis_layer` that is fastest: smaller images are less work than larger kernels.
 
     Example:
-        >>> tile_side(256), tile_side(8)
+        >>> tile_side(256, up=1), tile_side(8, up=1)
         (4, 2)
     """
-    return 4 if resolution >= 16 else 2
+    return 4 if resolution >= 16 * up else 2
 
 
 class PackedLayers(PlainLayers):
@@ -76,7 +76,7 @@ class PackedLayers(PlainLayers):
             noise,
             self.biases[name],
             self.taps if layer.up == 2 else None,
-            tile_side(side),
+            tile_side(side, layer.up),
             0.2,
             sqrt(2),
             self.clamps[name],
@@ -102,7 +102,7 @@ class PackedLayers(PlainLayers):
         case = (name, len(x), torch.get_num_threads())
         if case not in self.roomy:
             self.roomy.add(case)
-            size = packed.room(x, self.weights[name], up, tile_side(self.placed[name][0].resolution))
+            size = packed.room(x, self.weights[name], up, tile_side(self.placed[name][0].resolution, up))
             self.workspace = max(self.workspace, torch.empty(size, dtype=self.dtype), key=len)
 
     def colours(self, name: str, x: Tensor, style: Tensor, below: Tensor | None) -> Tensor:

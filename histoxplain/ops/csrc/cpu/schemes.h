@@ -111,6 +111,38 @@ struct Doubling {
   }
 };
 
+// Of the transposed convolution of stride two, eight values from four, at the points NEAR, -NEAR, FAR, -FAR and infinity:
+// the even ones see two taps each and share five products, the odd ones see one and share four, of the same terms. Nine
+// products instead of twelve. Infinity alone sees the first value.
+struct DoublingFours {
+  static constexpr int READS = 5, STEP = 4, PAD = 1, TERMS = 5, KERNELS = 6, PRODUCTS = 9, MADE = 8;
+  static constexpr float NEAR = 1 / 2.f, FAR = 5 / 4.f, NEAR2 = NEAR * NEAR, FAR2 = FAR * FAR;
+  static constexpr float AT_NEAR = 1 / (2 * NEAR * (NEAR2 - FAR2)), AT_FAR = 1 / (2 * FAR * (FAR2 - NEAR2));
+  static constexpr int term(int product) { return product < 5 ? product : product - 4; }
+  static constexpr int kernel(int product) { return product < 5 ? product : 5; }
+
+  template <class V>
+  static std::array<V, TERMS> input(const std::array<V, READS>& d) {
+    V near = d[1] - FAR2 * d[3], near_odd = NEAR * (d[2] - FAR2 * d[4]);
+    V far = d[1] - NEAR2 * d[3], far_odd = FAR * (d[2] - NEAR2 * d[4]);
+    return {d[0] - (NEAR2 + FAR2) * d[2] + NEAR2 * FAR2 * d[4], near + near_odd, near - near_odd, far + far_odd,
+            far - far_odd};
+  }
+  template <class V>
+  static std::array<V, KERNELS> weights(const std::array<V, 3>& w) {
+    V near = AT_NEAR * w[0], near_odd = AT_NEAR * NEAR * w[2], far = AT_FAR * w[0], far_odd = AT_FAR * FAR * w[2];
+    return {w[2], near + near_odd, near - near_odd, far + far_odd, far - far_odd, w[1]};
+  }
+  template <class V>
+  static std::array<V, MADE> output(const std::array<V, PRODUCTS>& m) {
+    V near = m[1] - m[2], near_odd = NEAR * (m[1] + m[2]), far = m[3] - m[4], far_odd = FAR * (m[3] + m[4]);
+    V one = AT_NEAR * (m[5] - m[6]), one_odd = AT_NEAR * NEAR * (m[5] + m[6]);
+    V other = AT_FAR * (m[7] - m[8]), other_odd = AT_FAR * FAR * (m[7] + m[8]);
+    return {m[0] + NEAR2 * near_odd + FAR2 * far_odd, NEAR2 * one_odd + FAR2 * other_odd, NEAR2 * near + FAR2 * far,
+            NEAR2 * one + FAR2 * other, near_odd + far_odd, one_odd + other_odd, near + far, one + other};
+  }
+};
+
 // Of the convolution of stride two, two values from five: the even ones see two taps each and share one of three
 // products, the odd ones see one. Five products instead of six.
 struct Halving {

@@ -63,7 +63,7 @@ struct Same {
 template <class S, class T>
 struct Twice {
   Plane<T> in, wide;  // a part of that plane, between borders: rows, one more at the end, three kept from before
-  int64_t rows;       // that are convolved at a time, in fours
+  int64_t rows;       // that are convolved at a time, in whole tiles
   Convolution<S, T> convolution;
 
   Twice(const Plane<T>& in_, const Kernels& kernels, const Modulation& modulation, Room& room)
@@ -75,8 +75,8 @@ struct Twice {
 
   static int64_t rows_for(const Plane<T>& wide, int64_t height) {
     int64_t bytes = wide.images * wide.row() * (int64_t)sizeof(T);
-    int64_t fit = std::max<int64_t>(WIDE_BYTES / std::max<int64_t>(bytes, 1), 32) / 4 * 4;
-    return std::min(fit, ceil_div(2 * height, 4) * 4);
+    int64_t fit = std::max<int64_t>(WIDE_BYTES / std::max<int64_t>(bytes, 1), 32) / S::MADE * S::MADE;
+    return std::min(fit, ceil_div(2 * height, S::MADE) * S::MADE);
   }
 
   void run(const Plane<T>& to, const float* f, const Finishing& finishing) {
@@ -102,12 +102,13 @@ struct Twice {
   }
 };
 
-// Calls f with the kind of layer: `tile` by `tile` values of the result at a time.
+// Calls f with the kind of layer: `tile` by `tile` pixels at a time.
 template <class T, class F>
 void by_kind(bool up, int64_t tile, F&& f) {
-  if (up) return f(std::type_identity<Twice<Doubling, T>>{});
+  STD_TORCH_CHECK(tile == 2 || tile == 4, "`tile` must be 2 or 4");
+  if (up && tile == 2) return f(std::type_identity<Twice<Doubling, T>>{});
+  if (up) return f(std::type_identity<Twice<DoublingFours, T>>{});
   if (tile == 2) return f(std::type_identity<Same<Twos, T>>{});
-  STD_TORCH_CHECK(tile == 4, "`tile` must be 2 or 4");
   f(std::type_identity<Same<Fours, T>>{});
 }
 

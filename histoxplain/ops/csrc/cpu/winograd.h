@@ -33,26 +33,54 @@ struct Patch {
   }
 };
 
-// The tiles that make rows `from` to `to`, a multiple of MADE and any, of a result of some width.
+// A rectangle of tiles of every image, and how many products along each axis are not zero there.
+struct Part {
+  int64_t first, top, left, rows, columns;
+  int down, across;
+};
+
+// The tiles that make rows `from` to `to`, a multiple of MADE and any, of a result of some width. A transposed convolution's
+// last row and column follow from one row and column that are read, which only the first product sees: their tiles come
+// after all others.
 template <class S>
 struct Tiling {
-  int64_t images, from, rows, columns;
+  int64_t images;
+  std::array<Part, 3> parts;  // inside, last column, last row
 
   template <class T>
-  Tiling(const Plane<T>& in, int64_t width, int64_t from_, int64_t to)
-      : images(in.images), from(from_ / S::MADE), rows(ceil_div(to, S::MADE) - from), columns(ceil_div(width, S::MADE)) {}
+  Tiling(const Plane<T>& in, int64_t width, int64_t from, int64_t to) : images(in.images) {
+    auto is_last = [](int64_t made, int64_t read) { return made == read / S::STEP * S::MADE + 1 && read % S::STEP == 0; };
+    int64_t low = is_last(to, in.height), right = is_last(width, in.width), top = from / S::MADE;
+    int64_t rows = ceil_div(to, S::MADE) - top - low, columns = ceil_div(width, S::MADE) - right;
+    parts = {Part{0, top, 0, rows, columns, S::PRODUCTS, S::PRODUCTS},
+             Part{images * rows * columns, top, columns, rows, right, S::PRODUCTS, 1},
+             Part{images * rows * (columns + right), top + rows, 0, low, columns + right, 1, S::PRODUCTS}};
+  }
 
-  int64_t tiles() const { return images * rows * columns; }
+  int64_t tiles() const { return parts[2].first + images * parts[2].rows * parts[2].columns; }
+
+  // f(part, begin, end) of those parts that tiles `first` to `first + count` are of, in numbers from `first` on
+  template <class F>
+  void split(int64_t first, int64_t count, F&& f) const {
+    for (const Part& part : parts) {
+      int64_t begin = std::max(part.first, first);
+      int64_t end = std::min(part.first + images * part.rows * part.columns, first + count);
+      if (begin < end) f(part, begin - first, end - first);
+    }
+  }
 
   // f(i, image, row, column) of tiles `first` to `first + count`
   template <class F>
   void visit(int64_t first, int64_t count, F&& f) const {
-    int64_t n = first / (rows * columns), y = first / columns % rows, x = first % columns;
-    for (int64_t i = 0; i < count; i++) {
-      f(i, n, from + y, x);
-      if (++x == columns) x = 0, y++;
-      if (y == rows) y = 0, n++;
-    }
+    split(first, count, [&](const Part& part, int64_t begin, int64_t end) {
+      int64_t at = first + begin - part.first, rows = part.rows, columns = part.columns;
+      int64_t n = at / (rows * columns), y = at / columns % rows, x = at % columns;
+      for (int64_t i = begin; i < end; i++) {
+        f(i, n, part.top + y, part.left + x);
+        if (++x == columns) x = 0, y++;
+        if (y == rows) y = 0, n++;
+      }
+    });
   }
 };
 
@@ -223,7 +251,7 @@ class Convolution {
   template <class Emit>
   void multiply(const Tiling<S>& tiling, int64_t first, int64_t count, const T* terms, int64_t block, const T* weights,
                 int64_t thread, const Emit& emit) const {
-    int64_t wide = shape_.width(block), stride = (count | 1) * wide, strips = ceil_div(count, PIXELS);
+    int64_t wide = shape_.width(block), stride = (count | 1) * wide;
     float* sums = sums_ + thread * sums_share();
     const Emit sink = emit;  // where no store can change it
     constexpr int PRODUCTS = S::PRODUCTS * S::PRODUCTS;
@@ -233,13 +261,17 @@ class Convolution {
     };
     for (int product = 0; product < PRODUCTS; product++) {
       int i = product / S::PRODUCTS, j = product % S::PRODUCTS;
-      const T* b = weights + (S::kernel(i) * S::KERNELS + S::kernel(j)) * shape_.factor_stride(block);
-      for (int64_t strip = 0; strip < strips; strip++) {
-        int64_t left = strip * count / strips, right = (strip + 1) * count / strips, pixels = right - left;
-        const T* a = factor(product) + left * in_.channels;
-        prefetch(right < count ? a + pixels * in_.channels : factor(product + 1), pixels * in_.channels);
-        tile_for<T>(pixels, wide)(a, in_.channels, in_.channels, b, sums + product * stride + left * wide);
-      }
+      const T *a = factor(product), *b = weights + (S::kernel(i) * S::KERNELS + S::kernel(j)) * shape_.factor_stride(block);
+      float* to = sums + product * stride;
+      tiling.split(first, count, [&](const Part& part, int64_t begin, int64_t end) {
+        if (i >= part.down || j >= part.across) return (void)std::fill(to + begin * wide, to + end * wide, 0.0f);
+        int64_t strips = ceil_div(end - begin, PIXELS);
+        for (int64_t strip = 0; strip < strips; strip++) {
+          int64_t left = begin + strip * (end - begin) / strips, right = begin + (strip + 1) * (end - begin) / strips;
+          prefetch(right < count ? a + right * in_.channels : factor(product + 1), (right - left) * in_.channels);
+          tile_for<T>(right - left, wide)(a + left * in_.channels, in_.channels, in_.channels, b, to + left * wide);
+        }
+      });
     }
     tiling.visit(first, count, [&](int64_t i, int64_t n, int64_t y, int64_t x) {
       for (int64_t o = 0; o < wide; o += LANE) {
