@@ -111,9 +111,9 @@ struct Doubling {
   }
 };
 
-// Of the transposed convolution of stride two, eight values from four, at the points NEAR, -NEAR, FAR, -FAR and infinity:
-// the even ones see two taps each and share five products, the odd ones see one and share four, of the same terms. Nine
-// products instead of twelve. Infinity alone sees the first value.
+// Of the transposed convolution of stride two, eight values from four, at the points NEAR, -NEAR, FAR, -FAR and
+// infinity: the even ones see two taps each and share five products, the odd ones see one and share four, of the same
+// terms. Nine products instead of twelve. Infinity alone sees the first value.
 struct DoublingFours {
   static constexpr int READS = 5, STEP = 4, PAD = 1, TERMS = 5, KERNELS = 6, PRODUCTS = 9, MADE = 8;
   static constexpr float NEAR = 1 / 2.f, FAR = 5 / 4.f, NEAR2 = NEAR * NEAR, FAR2 = FAR * FAR;

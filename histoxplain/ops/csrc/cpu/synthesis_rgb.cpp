@@ -94,8 +94,8 @@ void run(const Plane<T>& in, const Tensor& weight, const float* styles, const Te
         const T* w = packed.data() + n * shape.numel() + shape.start(block);
         for (int64_t left = 0, pixels; left < in.width; left += pixels) {
           pixels = left + LANE <= in.width ? LANE : std::min<int64_t>(in.width - left, PIXELS);
-          prefetch(in.at(n, y, left + pixels), LANE * in.channels);
-          strip_for<T>(pixels, shape.width(block))(in.at(n, y, left), in.channels, in.channels, w, sums);
+          const T *x = in.at(n, y, left), *next = in.at(n, y, left + pixels);
+          strip_for<T>(pixels, shape.width(block))(x, in.channels, in.channels, w, sums, next);
           colours.add(sums, left, pixels, block * BLOCK, shape.width(block));
         }
       }

@@ -38,8 +38,10 @@ inline floats multiply_add(floats sum, const bfloat16* weight, bfloat16 x) {
 }
 
 // out[m, o] = sum over channels of x[m, c] w[c, o], for M pixels that lie `step` apart and V vectors of outputs.
+// Meanwhile weights come closer some rows ahead, and those pixels from `next` on that are multiplied after these.
 template <class T, int M, int V>
-void tile(const T* x, int64_t step, int64_t channels, const T* w, float* out) {
+void tile(const T* x, int64_t step, int64_t channels, const T* w, float* out, const T* next) {
+  constexpr int64_t AHEAD = 16, LINE = 64 / sizeof(T);
   floats sums[M][V];
 #pragma GCC unroll 16
   for (int m = 0; m < M; m++) {
@@ -47,6 +49,10 @@ void tile(const T* x, int64_t step, int64_t channels, const T* w, float* out) {
     for (int v = 0; v < V; v++) sums[m][v] = floats{};
   }
   for (int64_t c = 0; c < channels; c += PAIR<T>, x += PAIR<T>, w += PAIR<T> * V * LANE) {
+    for (int v = 0; v < V; v++) __builtin_prefetch(w + (AHEAD * V + v) * PAIR<T> * LANE);
+    if (c % LINE == 0) {
+      for (int m = 0; m < M; m++) __builtin_prefetch(next + m * step + c);
+    }
 #ifdef __AVX512BF16__
     if constexpr (PAIR<T> == 2) {
       __m512bh weights[V];
@@ -74,7 +80,7 @@ void tile(const T* x, int64_t step, int64_t channels, const T* w, float* out) {
 }
 
 template <class T>
-using Tile = void (*)(const T*, int64_t, int64_t, const T*, float*);
+using Tile = void (*)(const T*, int64_t, int64_t, const T*, float*, const T*);
 
 template <class T, int V, int... M>
 constexpr std::array<Tile<T>, sizeof...(M)> tiles(std::integer_sequence<int, M...>) {

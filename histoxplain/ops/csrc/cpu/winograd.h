@@ -39,9 +39,9 @@ struct Part {
   int down, across;
 };
 
-// The tiles that make rows `from` to `to`, a multiple of MADE and any, of a result of some width. A transposed convolution's
-// last row and column follow from one row and column that are read, which only the first product sees: their tiles come
-// after all others.
+// The tiles that make rows `from` to `to`, a multiple of MADE and any, of a result of some width. A transposed
+// convolution's last row and column follow from one row and column that are read, which only the first product sees:
+// their tiles come after all others.
 template <class S>
 struct Tiling {
   int64_t images;
@@ -49,7 +49,9 @@ struct Tiling {
 
   template <class T>
   Tiling(const Plane<T>& in, int64_t width, int64_t from, int64_t to) : images(in.images) {
-    auto is_last = [](int64_t made, int64_t read) { return made == read / S::STEP * S::MADE + 1 && read % S::STEP == 0; };
+    auto is_last = [](int64_t made, int64_t read) {
+      return made == read / S::STEP * S::MADE + 1 && read % S::STEP == 0;
+    };
     int64_t low = is_last(to, in.height), right = is_last(width, in.width), top = from / S::MADE;
     int64_t rows = ceil_div(to, S::MADE) - top - low, columns = ceil_div(width, S::MADE) - right;
     parts = {Part{0, top, 0, rows, columns, S::PRODUCTS, S::PRODUCTS},
@@ -261,15 +263,17 @@ class Convolution {
     };
     for (int product = 0; product < PRODUCTS; product++) {
       int i = product / S::PRODUCTS, j = product % S::PRODUCTS;
-      const T *a = factor(product), *b = weights + (S::kernel(i) * S::KERNELS + S::kernel(j)) * shape_.factor_stride(block);
+      const T* b = weights + (S::kernel(i) * S::KERNELS + S::kernel(j)) * shape_.factor_stride(block);
+      const T* a = factor(product);
       float* to = sums + product * stride;
       tiling.split(first, count, [&](const Part& part, int64_t begin, int64_t end) {
         if (i >= part.down || j >= part.across) return (void)std::fill(to + begin * wide, to + end * wide, 0.0f);
         int64_t strips = ceil_div(end - begin, PIXELS);
         for (int64_t strip = 0; strip < strips; strip++) {
           int64_t left = begin + strip * (end - begin) / strips, right = begin + (strip + 1) * (end - begin) / strips;
-          prefetch(right < count ? a + right * in_.channels : factor(product + 1), (right - left) * in_.channels);
-          tile_for<T>(right - left, wide)(a + left * in_.channels, in_.channels, in_.channels, b, to + left * wide);
+          const T* next = right < count ? a + right * in_.channels : factor(product + 1);
+          const T* pixels = a + left * in_.channels;
+          tile_for<T>(right - left, wide)(pixels, in_.channels, in_.channels, b, to + left * wide, next);
         }
       });
     }
