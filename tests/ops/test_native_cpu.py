@@ -104,6 +104,18 @@ def test_upfirdn2d(taps, c, dtype, memory, image, rng):
 
 
 @pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("size", [(1, 2), (4, 4), (11, 70)])
+@pytest.mark.parametrize("padding", [(2, 2, 2, 2), (3, 0, 1, 5), (-1, 4, 6, -1)])
+def test_four_taps_without_symmetry(padding, size, dtype, image, rng):
+    f = torch.outer(torch.randn(4, generator=rng), torch.randn(4, generator=rng))
+    x = image(2, 32, *size, dtype, torch.channels_last)
+    for flip in (True, False):
+        arguments = (x, f, (1, 1), (1, 1), padding, flip, 4.0)
+        y = OPS.upfirdn2d(*arguments)
+        torch.testing.assert_close(y.double(), exact(OPS.upfirdn2d, *arguments), rtol=ROUNDING[dtype] + 1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize(("n", "c", "out", "side"), [(2, 5, 7, 9), (3, 16, 40, 10), (1, 70, 3, 6), (2, 8, 32, 67)])
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 1), (3, 2, 0), (1, 1, 0), (4, 3, 2)])
 def test_weight_gradient(n, c, out, side, kernel, stride, padding, dtype, image):

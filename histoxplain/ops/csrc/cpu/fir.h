@@ -66,8 +66,10 @@ inline std::vector<Product> factorised(const std::vector<double>& f, int64_t hei
 
 // The taps as they are correlated with the image, times the gain.
 inline std::vector<Product> products(const Tensor& filter, bool flip, double gain) {
-  Tensor dense = *parameter(filter, ScalarType::Double);
-  std::vector<double> f(read<double>(dense), read<double>(dense) + dense.numel());
+  bool plain = filter.scalar_type() == ScalarType::Float && filter.is_contiguous();  // spares two calls of torch
+  Tensor dense = plain ? filter : *parameter(filter, ScalarType::Double);
+  std::vector<double> f(filter.numel());
+  plain ? std::copy_n(read<float>(dense), f.size(), f.begin()) : std::copy_n(read<double>(dense), f.size(), f.begin());
   if (!flip) std::reverse(f.begin(), f.end());
   std::vector<double> scaled = f;
   for (double& tap : scaled) tap *= gain;

@@ -1,5 +1,5 @@
 // Insert zeros, pad or crop, filter, keep every down-th sample, in one pass; inserted zeros are never multiplied.
-#include "fir.h"
+#include "strips.h"
 
 namespace histoxplain {
 namespace {
@@ -186,6 +186,19 @@ class Rows {
   Terms<T> sources;
 };
 
+template <class T>
+void in_strips(const Tensor& x, const Filter& filter, const Tensor& out) {
+  Strips<T> strips(filter);
+  int64_t each = filter.strips(), grain = std::max<int64_t>(1, GRAIN / (STRIP * filter.result_row()));
+  torch::stable::parallel_for(0, x.size(0) * each, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) {
+      int64_t image = i / each;
+      T* to = write<T>(out) + image * filter.y.out * filter.result_row();
+      strips.make(read<T>(x) + image * filter.y.in * filter.row(), i % each, to);
+    }
+  });
+}
+
 Tensor upfirdn2d(Tensor x, Tensor f, std::vector<int64_t> up, std::vector<int64_t> down, std::vector<int64_t> padding,
                  bool flip, double gain) {
   if (x.scalar_type() == ScalarType::Half) {
@@ -199,6 +212,13 @@ Tensor upfirdn2d(Tensor x, Tensor f, std::vector<int64_t> up, std::vector<int64_
   auto out = torch::stable::empty({n, c, along_y.out, along_x.out}, x.scalar_type(), std::nullopt, x.device(),
                                   std::nullopt, last ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous);
   if (out.numel() == 0) return out;
+  if (up == down && up == std::vector<int64_t>{1, 1}) {
+    Filter filter(x, f, padding, flip, gain);
+    if (filter.fits_strips(x)) {
+      by_type(x.scalar_type(), [&](auto element) { in_strips<decltype(element)>(x, filter, out); });
+      return out;
+    }
+  }
   auto terms = products(f, flip, gain);
   by_type(x.scalar_type(), [&](auto element) {
     using T = decltype(element);

@@ -150,6 +150,9 @@ inline void prefetch(const T* p, int64_t count) {
 
 template <class T>
 inline scalar_of<T> sum(vector_of<T> v) {
+#ifdef __AVX512F__
+  if constexpr (sizeof(v[0]) == 4) return _mm512_reduce_add_ps((__m512)v);
+#endif
   scalar_of<T> total = 0;
   for (int64_t i = 0; i < LANES<T>; i++) total += v[i];
   return total;
