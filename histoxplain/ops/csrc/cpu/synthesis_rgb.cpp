@@ -4,30 +4,31 @@
 namespace histoxplain {
 namespace {
 
-// A row of an image's colours.
-struct Colours {
-  float* to;  // of the first colour, which holds what is added to
-  const float* bias;
-  int64_t count, area;
-  float most;  // that colours are limited to before
+constexpr int64_t COLOURS = 3;  // that are summed at a time
 
-  // Adds those of `pixels` neighbours from x on, LANE at most, of `width` colours from `first` on.
-  void add(const float* sums, int64_t x, int64_t pixels, int64_t first, int64_t width) const {
-    for (int64_t o = 0; o < std::min(width, count - first); o += LANE) {
-      std::array<floats, LANE> rows;
-      each<LANE>([&](auto i) { rows[i] = load(sums + i * width + o); });
-      transpose<1>(rows);
-      for (int64_t k = 0; k < std::min(LANE, count - first - o); k++) {
-        floats v = rows[k] + bias[first + o + k];
-        v = v < most ? v : splat<floats>(most);
-        v = v > -most ? v : splat<floats>(-most);
-        float* p = to + (first + o + k) * area + x;
-        if (pixels == LANE) store(p, v + load(p));
-        else store(p, v + load(p, pixels), pixels);
-      }
+// Colours of LANE neighbouring pixels, of which those beyond the first `pixels` mean nothing: sums over channels of x
+// times weights (COLOURS, channels). Half of the pixels fill the registers.
+template <class T>
+std::array<floats, COLOURS> mix(const T* x, int64_t channels, int64_t pixels, const float* weights) {
+  constexpr int64_t HALF = LANE / 2;
+  std::array<std::array<floats, 2>, COLOURS> sums;
+  for (int64_t half = 0; half < 2; half++) {
+    std::array<const T*, HALF> at;
+    std::array<std::array<floats, HALF>, COLOURS> parts{};
+    each<HALF>([&](auto i) { at[i] = x + std::min(half * HALF + i, pixels - 1) * channels; });
+    for (int64_t c = 0; c < channels; c += LANE) {
+      each<HALF>([&](auto i) {
+        floats v = load(at[i] + c);
+        __builtin_prefetch(at[i] + LANE * channels + c);
+        each<COLOURS>([&](auto k) { parts[k][i] += v * load(weights + k * channels + c); });
+      });
     }
+    each<COLOURS>([&](auto k) { sums[k][half] = folded<1>(parts[k]); });
   }
-};
+  std::array<floats, COLOURS> totals;
+  each<COLOURS>([&](auto k) { totals[k] = folded<HALF>(sums[k][0], sums[k][1]); });
+  return totals;
+}
 
 // A row `y` of `from` (height, width) at twice its size, by four taps; `between` has room for width + 2.
 void enlarge_row(const float* from, int64_t height, int64_t width, const float* f, int64_t y, float* between,
@@ -46,57 +47,39 @@ void enlarge_row(const float* from, int64_t height, int64_t width, const float* 
   }
 }
 
-// Kernels of one tap times their style, as the inner loop wants them.
 template <class T>
-void pack_colours(const Kernels& w, const Weight& shape, const float* style, T* packed) {
-  for (int64_t o = 0; o < w.out; o++) {
-    int64_t block = o / BLOCK, wide = shape.width(block);
-    T* to = packed + shape.start(block) + o % BLOCK * PAIR<T>;
-    for (int64_t c = 0; c < w.into; c += LANE) {
-      int64_t count = std::min(LANE, w.into - c);
-      T some[LANE];
-      store(some, load(w.data + o * w.into + c, count) * load(style + c));
-      for (int64_t i = 0; i < count; i++) to[(c + i) / PAIR<T> * PAIR<T> * wide + (c + i) % PAIR<T>] = some[i];
-    }
-  }
-}
-
-// The inner loop for LANE pixels or fewer.
-template <class T>
-Tile<T> strip_for(int64_t pixels, int64_t width) {
-  if (pixels < LANE) return tile_for<T>(pixels, width);
-  return width == BLOCK ? &tile<T, LANE, VECTORS> : &tile<T, LANE, VECTORS / 2>;
-}
-
-template <class T>
-void run(const Plane<T>& in, const Tensor& weight, const float* styles, const Tensor& bias,
+void run(const Plane<T>& in, const Tensor& weight, const float* styles, const float* bias,
          const std::optional<Tensor>& below, const float* f, double clamp, const Tensor& out) {
   Kernels kernels = kernels_of(weight);
-  Weight shape{filled(kernels.out), filled(kernels.into), 1};
-  int64_t area = in.height * in.width;
-  std::vector<T> packed(in.images * shape.numel());
-  for (int64_t n = 0; n < in.images; n++) {
-    pack_colours(kernels, shape, styles + n * shape.into, packed.data() + n * shape.numel());
+  int64_t area = in.height * in.width, count = kernels.out, image = ceil_div(count, COLOURS) * COLOURS * in.channels;
+  std::vector<float> weights(in.images * image);
+  for (int64_t i = 0; i < in.images * count * kernels.into; i++) {
+    int64_t n = i / kernels.into / count, o = i / kernels.into % count, c = i % kernels.into;
+    weights[n * image + o * in.channels + c] = kernels.data[o * kernels.into + c] * styles[n * in.channels + c];
   }
+  floats most = splat<floats>(clamp < 0 ? INFINITY : (float)clamp);
   torch::stable::parallel_for(0, in.images * in.height, ceil_div(GRAIN, in.row()), [&](int64_t begin, int64_t end) {
-    alignas(64) float sums[LANE * BLOCK] = {};
     std::vector<float> between(in.width / 2 + 2);
     for (int64_t row = begin; row < end; row++) {
       int64_t n = row / in.height, y = row % in.height;
-      float* to = write<float>(out) + n * kernels.out * area + y * in.width;
-      for (int64_t k = 0; k < kernels.out; k++) {
+      float* to = write<float>(out) + n * count * area + y * in.width;
+      for (int64_t k = 0; k < count; k++) {
         if (!below) std::fill_n(to + k * area, in.width, 0.f);
-        else enlarge_row(read<float>(*below) + (n * kernels.out + k) * area / 4, in.height / 2, in.width / 2, f, y,
+        else enlarge_row(read<float>(*below) + (n * count + k) * area / 4, in.height / 2, in.width / 2, f, y,
                          between.data(), to + k * area);
       }
-      Colours colours{to, read<float>(bias), kernels.out, area, clamp < 0 ? INFINITY : (float)clamp};
-      for (int64_t block = 0; block < shape.blocks(); block++) {
-        const T* w = packed.data() + n * shape.numel() + shape.start(block);
-        for (int64_t left = 0, pixels; left < in.width; left += pixels) {
-          pixels = left + LANE <= in.width ? LANE : std::min<int64_t>(in.width - left, PIXELS);
-          const T *x = in.at(n, y, left), *next = in.at(n, y, left + pixels);
-          strip_for<T>(pixels, shape.width(block))(x, in.channels, in.channels, w, sums, next);
-          colours.add(sums, left, pixels, block * BLOCK, shape.width(block));
+      for (int64_t x = 0; x < in.width; x += LANE) {
+        int64_t pixels = std::min(in.width - x, LANE);
+        for (int64_t o = 0; o < count; o += COLOURS) {
+          auto colours = mix(in.at(n, y, x), in.channels, pixels, weights.data() + n * image + o * in.channels);
+          for (int64_t k = 0; k < std::min(COLOURS, count - o); k++) {
+            floats v = colours[k] + bias[o + k];
+            v = v < most ? v : most;
+            v = v > -most ? v : -most;
+            float* p = to + (o + k) * area + x;
+            if (pixels == LANE) store(p, v + load(p));
+            else store(p, v + load(p, pixels), pixels);
+          }
         }
       }
     }
@@ -113,7 +96,7 @@ void synthesis_rgb(Tensor x, Tensor weight, Tensor styles, Tensor bias, std::opt
   STD_TORCH_CHECK(!below || (below->size(2) * 2 == out.size(2) && below->size(3) * 2 == out.size(3)),
                   "`below` must have half the size of `out`");
   by_precision(x, [&](auto kind) {
-    run(plane_of<decltype(kind)>(x), weight, read<float>(styles), bias, below, read<float>(f), clamp, out);
+    run(plane_of<decltype(kind)>(x), weight, read<float>(styles), read<float>(bias), below, read<float>(f), clamp, out);
   });
 }
 

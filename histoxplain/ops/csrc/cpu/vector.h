@@ -142,6 +142,24 @@ inline void transpose(std::array<floats, N>& rows) {
   }
 }
 
+// Adds lanes whose numbers differ in the bit BIT: those of `a` where it is not set, those of `b` where it is.
+template <int BIT>
+inline floats folded(floats a, floats b) {
+  constexpr std::make_integer_sequence<int, LANES<float>> lanes;
+  return exchanged<BIT, true>(a, b, lanes) + exchanged<BIT, false>(a, b, lanes);
+}
+
+// Rows added lane by lane until lane i holds a sum of row i % N: all of it if there are as many lanes as rows.
+template <int BIT, size_t N>
+inline floats folded(std::array<floats, N> rows) {
+  if constexpr (BIT < (int)N) {
+#pragma GCC unroll 16
+    for (int i = 0; i < (int)N; i += 2 * BIT) rows[i] = folded<BIT>(rows[i], rows[i + BIT]);
+    return folded<2 * BIT>(rows);
+  }
+  return rows[0];
+}
+
 // Asks for memory before it is needed: what does not lie in a row, the processor does not foresee. Any address will do.
 template <class T>
 inline void prefetch(const T* p, int64_t count) {
