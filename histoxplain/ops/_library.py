@@ -42,7 +42,8 @@ def define(
         reference: computes it with torch, on any device; its first argument is a tensor, and no result is an input.
         fake: results of the same shapes, types and strides, without values.
         save: `(ctx, inputs, output)`, keeps what `backward` needs.
-        backward: `(ctx, *gradients)` of the results to those of the inputs; without it the op has no gradient.
+        backward: `(ctx, *gradients)` of the results (of several, None for those without) to those of the inputs;
+            without it the op has no gradient.
         cpu: the CPU's kernel, where Python chooses between native ones and the reference.
     """
     name = schema.partition("(")[0]
@@ -83,10 +84,16 @@ def _recorded(op: Callable[..., Any], save: Callable[..., None], backward: Calla
         def forward(ctx: Any, *arguments: Any) -> Any:
             with torch._C._AutoDispatchBelowAutograd():
                 output = op(*arguments)
+            ctx.set_materialize_grads(False)
             save(ctx, arguments, output)
             return output
 
-    Recorded.backward = staticmethod(backward)
+        @staticmethod
+        def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+            if all(gradient is None for gradient in gradients):  # as where a second derivative meets the first
+                return (None,) * len(ctx.needs_input_grad)
+            return backward(ctx, *gradients)
+
     return Recorded.apply
 
 

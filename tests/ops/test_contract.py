@@ -275,6 +275,25 @@ def test_without_gradients_nothing_is_recorded(kernels):
     assert ops.bias_act(x, act="lrelu").grad_fn is not None
 
 
+class Silent(torch.autograd.Function):
+    """Passes its input on, and no gradient back."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return None
+
+
+def test_where_no_gradient_comes_none_goes_on(kernels):
+    x, kept = torch.ones(1, 2, 4, 4, requires_grad=True), torch.ones(1, 2, 4, 4, requires_grad=True)
+    (Silent.apply(ops.epilogue(x)) + kept).sum().backward()
+    assert x.grad is None  # and not zeros, computed at full cost
+    assert kept.grad is not None
+
+
 @pytest.mark.parametrize(
     "call",
     [
