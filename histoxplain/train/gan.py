@@ -216,11 +216,12 @@ class GANTraining:
                 c = self.labels[index.cpu()].to(self.device)
             mixed = torch.rand(batch, generator=self.rng, device=self.device) < self.config.style_mixing
             cutoff = torch.randint(1, self.G.num_ws, (batch,), generator=self.rng, device=self.device)
-        ws = self.G.mapping(z[0], c, update_average=self.G.training)
-        if self.config.style_mixing > 0:
-            beyond = torch.arange(self.G.num_ws, device=self.device) >= cutoff[:, None]
-            ws = torch.where((beyond & mixed[:, None])[:, :, None], self.G.mapping(z[1], c), ws)
-        return ws, c
+        both = self.G.mapping(z.flatten(0, 1), None if c is None else c.repeat(2, 1))
+        ws, others = both.chunk(2)
+        if self.G.training:
+            self.G.mapping.update_average(ws[:, 0])
+        beyond = torch.arange(self.G.num_ws, device=self.device) >= cutoff[:, None]
+        return torch.where((beyond & mixed[:, None])[:, :, None], others, ws), c
 
     def _fakes(self, batch: int) -> tuple[Tensor, Tensor | None]:
         ws, c = self._fake_latents(batch)

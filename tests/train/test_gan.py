@@ -96,6 +96,21 @@ def test_augmentation_reaches_discriminator_and_generator(colours):
     assert len(seen) == 4  # fakes for G, fakes and reals for D, reals for R1
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_latents_are_mixed_from_two_and_the_first_move_the_mean(colours, share):
+    training = GANTraining(*colours, ("red", "blue"), GANConfig(**TINY, style_mixing=share))
+    G = training.G
+    state = training.rng.get_state()
+    ws, c = training._fake_latents(16)
+    z = torch.randn(2, 16, 8, generator=training.rng.set_state(state))
+    first, second = (G.mapping(one, c) for one in z)
+    torch.testing.assert_close(G.mapping.w_avg, 0.005 * first[:, 0].mean(0).detach())
+    crossed = torch.isclose(ws, second).all(2)
+    torch.testing.assert_close(ws, torch.where(crossed[:, :, None], second, first))
+    assert crossed[:, -1].all() == bool(share)
+    assert not crossed[:, 0].any()
+
+
 def test_it_learns_the_colour_of_a_class(colours):
     config = GANConfig(**{**TINY, "augment": "none", "lr": 0.01, "batch": 8, "pl_weight": 0, "gamma": 0.05})
     training = GANTraining(*colours, ("red", "blue"), config)

@@ -87,10 +87,14 @@ class MappingNetwork(nn.Module):
         for i in range(self.layers):
             x = self.get_submodule(f"fc{i}")(x)
         if update_average:
-            self.w_avg.lerp_(x.detach().mean(0), 1 - self.w_avg_beta)
+            self.update_average(x)
         if self.num_ws is None:
             return x
         return self.truncate(x[:, None].repeat(1, self.num_ws, 1), truncation_psi, truncation_cutoff)
+
+    def update_average(self, w: Tensor) -> None:
+        """Move `w_avg` towards the mean of `w` `(N, w_dim)`."""
+        self.w_avg.lerp_(w.detach().mean(0), 1 - self.w_avg_beta)
 
     def truncate(self, ws: Tensor, psi: float, cutoff: int | None = None) -> Tensor:
         """Move `ws` `(N, num_ws, w_dim)` towards the mean w; `psi` 1 leaves them, 0 gives the mean."""
@@ -101,7 +105,11 @@ class MappingNetwork(nn.Module):
 
 
 class SynthesisBlock(nn.Module):
-    """Two modulated convolutions (one at 4x4) and the image they add to."""
+    """Two modulated convolutions (one at 4x4) and the image they add to.
+
+    Attributes:
+        layers: names of the style-taking layers, in order.
+    """
 
     def __init__(self, config: GeneratorConfig, resolution: int) -> None:
         super().__init__()
@@ -122,11 +130,7 @@ class SynthesisBlock(nn.Module):
             self.torgb = ToRGB(out, config.channels, config.w_dim, config.conv_clamp)
         self.register_buffer("resample_filter", setup_filter(FIR), persistent=False)
         self.dtype = torch.float32
-
-    @property
-    def layers(self) -> list[str]:
-        """Names of the style-taking layers, in order."""
-        return [name for name in ("conv0", "conv1", "torgb") if hasattr(self, name)]
+        self.layers = [name for name in ("conv0", "conv1", "torgb") if hasattr(self, name)]
 
     def forward(
         self, x: Tensor | None, image: Tensor | None, s: Styles, noise_mode: str, generator: torch.Generator | None
@@ -180,7 +184,8 @@ class SynthesisNetwork(nn.Module):
         layers = [
             (f"b{block.resolution}.{name}", getattr(block, name)) for block in self.blocks for name in block.layers
         ]
-        return OrderedDict((name, layer.affine(ws[:, i])) for i, (name, layer) in zip(self.latents(), layers))
+        rows = ws.unbind(1)
+        return OrderedDict((name, layer.affine(rows[i])) for i, (name, layer) in zip(self.latents(), layers))
 
     def check_ws(self, ws: Tensor) -> None:
         """Raise `InputError` unless `ws` is `(N, num_ws, w_dim)`."""

@@ -35,7 +35,8 @@ class FullyConnected(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`act(x @ weight.T + bias)`, with both scaled by the equalised learning rate."""
-        y = torch.addmm(self.bias * self.bias_gain, x, self.weight.T, alpha=self.weight_gain)
+        bias = self.bias if self.bias_gain == 1 else self.bias * self.bias_gain
+        y = torch.addmm(bias, x, self.weight.T, alpha=self.weight_gain)
         return y if self.act == "linear" else F.leaky_relu(y, 0.2) * sqrt(2)  # too small for an op of our own
 
 
