@@ -25,6 +25,7 @@ TAGS = (torch.Tag.pt2_compliant_tag,)
 
 _library = Library(NAMESPACE, "DEF")
 _references: dict[str, Callable[..., Any]] = {}
+_natively = True
 
 
 def define(
@@ -113,13 +114,23 @@ def reference_only() -> Iterator[None]:
         ...     bias_act(torch.ones(1, 2), gain=3)
         tensor([[3., 3.]])
     """
-    with torch.library._scoped_library(NAMESPACE, "IMPL") as override:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it overrides is the purpose
-            for name, reference in _references.items():
-                for key in KEYS.values():
-                    override.impl(name, reference, key, allow_override=True)
-        yield
+    global _natively
+    before, _natively = _natively, False
+    try:
+        with torch.library._scoped_library(NAMESPACE, "IMPL") as override:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that it overrides is the purpose
+                for name, reference in _references.items():
+                    for key in KEYS.values():
+                        override.impl(name, reference, key, allow_override=True)
+            yield
+    finally:
+        _natively = before
+
+
+def kernels_are_there(kind: str) -> bool:
+    """Whether native kernels that are no ops of their own may be called; loads them if that was not tried."""
+    return _natively and _native.load(kind)
 
 
 def is_native(name: str, device: str | torch.device = "cpu") -> bool:

@@ -10,8 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from histoxplain._device import cpu_has_fast_bfloat16
-from histoxplain.ops import _native, packed
-from histoxplain.ops._library import compute_type, define, layout
+from histoxplain.ops import packed
+from histoxplain.ops._library import compute_type, define, kernels_are_there, layout
+
+NONE = (0, 0)
 
 
 def convolution(x: Tensor, w: Tensor, stride: int = 1, padding: int = 0, transposed: bool = False) -> Tensor:
@@ -37,8 +39,8 @@ def convolution(x: Tensor, w: Tensor, stride: int = 1, padding: int = 0, transpo
         tensor([12., 18., 18., 12.])
     """
     if torch.compiler.is_compiling():
-        return _reference(x, w, stride, padding, transposed, (0, 0))
-    return _forward(x, w, stride, padding, transposed, (0, 0))
+        return _reference(x, w, stride, padding, transposed, NONE)
+    return _forward(x, w, stride, padding, transposed, NONE)
 
 
 def _reference(x: Tensor, w: Tensor, stride: int, padding: int, transposed: bool, rest: Sequence[int]) -> Tensor:
@@ -49,33 +51,33 @@ def _reference(x: Tensor, w: Tensor, stride: int, padding: int, transposed: bool
 
 def _on_cpu(x: Tensor, w: Tensor, stride: int, padding: int, transposed: bool, rest: Sequence[int]) -> Tensor:
     """In tiles, which takes fewer multiplications, where that pays."""
-    size = _tiled_size(x, stride, padding, transposed, rest)
-    if size is None or not (_tiles_pay(x, w) and _native.load("cpu")):
+    y = tiled_result(x, w, stride, padding, transposed, rest)
+    if y is None:
         return _reference(x, w, stride, padding, transposed, rest)
-    shape = (len(x), w.shape[1 if transposed else 0], *size)
-    y = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
     torch.ops.histoxplain.tiled_convolution(x, w, stride, transposed, y)
     return y
 
 
-def _tiled_size(x: Tensor, stride: int, padding: int, transposed: bool, rest: Sequence[int]) -> tuple[int, int] | None:
-    """Size of the result if tiles can make it: that of `x`, the half of it, or twice that and a pixel."""
-    height, width = x.shape[2:]
-    if (stride, padding, *rest) == (1, 1, 0, 0):
-        return height, width
-    if (stride, padding, *rest) != (2, 0, 0, 0):
-        return None
-    if transposed:
-        return 2 * height + 1, 2 * width + 1
-    return ((height - 1) // 2, (width - 1) // 2) if min(height, width) >= 5 else None
-
-
-def _tiles_pay(x: Tensor, w: Tensor) -> bool:
-    """Whether there are kernels for these shapes, and they are faster than torch's."""
+def is_tiled(x: Tensor, w: Tensor, stride: int, padding: int, transposed: bool, rest: Sequence[int] = NONE) -> bool:
+    """Whether a CPU has kernels for these shapes that are faster than torch's."""
+    if x.device.type != "cpu" or (stride, padding, *rest) not in ((1, 1, 0, 0), (2, 0, 0, 0)):
+        return False
     fast = x.dtype == torch.float32 or (x.dtype == torch.bfloat16 and cpu_has_fast_bfloat16())
     whole = w.shape[0] % packed.CHANNELS == 0 and w.shape[1] % packed.CHANNELS == 0 and w.shape[2:] == (3, 3)
     large = min(w.shape[:2]) >= 32 and len(x) * x.shape[2] * x.shape[3] >= 256
-    return fast and whole and large and layout(x) == torch.channels_last
+    large = large and (stride == 1 or transposed or min(x.shape[2:]) >= 5)
+    return fast and whole and large and layout(x) == torch.channels_last and kernels_are_there("cpu")
+
+
+def tiled_result(
+    x: Tensor, w: Tensor, stride: int, padding: int, transposed: bool, rest: Sequence[int]
+) -> Tensor | None:
+    """Where the kernels write, channels last: of the size of `x`, half of it, or twice that and a pixel; or None."""
+    if not is_tiled(x, w, stride, padding, transposed, rest):
+        return None
+    sides = x.shape[2:] if stride == 1 else [2 * side + 1 if transposed else (side - 1) // 2 for side in x.shape[2:]]
+    shape = (len(x), w.shape[1 if transposed else 0], *sides)
+    return torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -86,16 +88,16 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _gradients(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
     (x, w), (stride, padding, transposed, _) = ctx.saved_tensors, ctx.settings
     dy, dx, dw = dy.contiguous(memory_format=layout(x)), None, None  # few channels of `dy` may make many of `dx`
-    if _wanted(ctx, 0):
-        dx = _back_to(x, dy, w, stride, padding, not transposed)
-    if _wanted(ctx, 1):
+    if is_wanted(ctx, 0):
+        dx = convolution_back(x, dy, w, stride, padding, not transposed)
+    if is_wanted(ctx, 1):
         pair = (dy, x) if transposed else (x, dy)
-        dw = _weight_gradient(*pair, w.shape[2:], stride, padding).to(w.dtype)
+        dw = weight_gradient(*pair, w.shape[2:], stride, padding).to(w.dtype)
     return dx, dw, None, None, None, None
 
 
-def _wanted(ctx: Any, position: int) -> bool:
-    """Whether this pass backward asks for the gradient of an input: R1 and path length do not for weights."""
+def is_wanted(ctx: Any, position: int) -> bool:
+    """Whether this pass backward asks for the gradient of an input tensor: R1 and path length do not for weights."""
     node = ctx.next_functions[position][0]
     if node is None:
         return False
@@ -105,8 +107,8 @@ def _wanted(ctx: Any, position: int) -> bool:
         return True
 
 
-def _back_to(x: Tensor, dy: Tensor, w: Tensor, stride: int, padding: int, transposed: bool) -> Tensor:
-    """The convolution of `dy` that has the size of `x`."""
+def convolution_back(x: Tensor, dy: Tensor, w: Tensor, stride: int, padding: int, transposed: bool) -> Tensor:
+    """The gradient of a convolution's images `x`: one of `dy`, `transposed` if the convolution was not."""
     rest = [0, 0]
     if transposed:
         rest = [x.shape[i] - ((dy.shape[i] - 1) * stride - 2 * padding + w.shape[i]) for i in (2, 3)]
@@ -131,12 +133,12 @@ def _save_pair(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _gradients_of_weight_gradient(ctx: Any, ddw: Tensor) -> tuple[Tensor | None, ...]:
     (x, dy), (stride, padding) = ctx.saved_tensors, ctx.settings
-    d_x = _back_to(x, dy, ddw, stride, padding, True).to(x.dtype) if _wanted(ctx, 0) else None
-    d_dy = _forward(x, ddw, stride, padding, False, (0, 0)).to(dy.dtype) if _wanted(ctx, 1) else None
+    d_x = convolution_back(x, dy, ddw, stride, padding, True).to(x.dtype) if is_wanted(ctx, 0) else None
+    d_dy = _forward(x, ddw, stride, padding, False, NONE).to(dy.dtype) if is_wanted(ctx, 1) else None
     return d_x, d_dy, None, None, None
 
 
-_weight_gradient = define(
+weight_gradient = define(
     "convolution_weight_gradient(Tensor x, Tensor dy, int[] kernel, int stride, int padding) -> Tensor",
     _reference_weight_gradient,
     _fake_weight_gradient,

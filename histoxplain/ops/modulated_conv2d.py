@@ -7,9 +7,8 @@ from torch import Tensor
 
 from histoxplain._checks import check
 from histoxplain.ops._library import compose
-from histoxplain.ops.conv2d_resample import conv2d_resample
-from histoxplain.ops.epilogue import epilogue
-from histoxplain.ops.upfirdn2d import Padding
+from histoxplain.ops.conv2d_resample import resampled_layer
+from histoxplain.ops.upfirdn2d import Padding, expand_padding
 
 
 def modulated_conv2d(
@@ -74,14 +73,14 @@ def modulated_layer(
         2.0
     """
     check(styles.shape == x.shape[:2], "styles", f"have shape {tuple(x.shape[:2])}", tuple(styles.shape))
-    x = epilogue(x, styles)
-    x = conv2d_resample(x, weight, resample_filter, up, down, padding, flip_weight=flip_weight)
-    if not demodulate and noise is None and b is None and (act, gain, clamp) == ("linear", 1, None):
-        return x
     scale = demodulation(weight, styles) if demodulate else None
-    if noise is not None and noise.shape != x.shape[2:] and noise.shape[1:] != (1, *x.shape[2:]):
-        noise = noise.expand(torch.broadcast_shapes(noise.shape, (1, 1, *x.shape[2:])))
-    return epilogue(x, scale, noise, b, act, None, gain, clamp)
+    if noise is not None:
+        x0, x1, y0, y1 = expand_padding(padding)
+        height = (x.shape[2] * up + y0 + y1 - weight.shape[2] + 1) // down
+        width = (x.shape[3] * up + x0 + x1 - weight.shape[3] + 1) // down
+        noise = noise.expand(torch.broadcast_shapes(noise.shape, (1, 1, height, width)))
+    after = {"scale": scale, "noise": noise, "b": b, "act": act, "gain": gain, "clamp": clamp}
+    return resampled_layer(x, weight, resample_filter, up, down, padding, flip_weight, style=styles, **after)
 
 
 def demodulation(weight: Tensor, styles: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from histoxplain._malloc import keep_freed_memory
 from histoxplain._ranks import first, rank, world
 from histoxplain.data import fingerprint, open_source, to_unit
 from histoxplain.models.stylegan2 import Discriminator, Generator, save_discriminator, save_generator
+from histoxplain.ops.convolution_layer import layers_in_parts
 from histoxplain.train.ada import AdaptiveAugment
 from histoxplain.train.config_gan import GANConfig
 from histoxplain.train.distributed import (
@@ -270,7 +271,8 @@ class GANTraining:
 
     def _regularise_path_length(self) -> None:
         ws, _ = self._fake_latents(max(self.batch // 2, 1))
-        images = self._draw(ws)
+        with layers_in_parts():
+            images = self._draw(ws)
         with joint_draws():
             noise = torch.randn(images.shape, generator=self.rng, device=self.device)
         lengths = path_lengths(images, ws, noise)
@@ -297,7 +299,9 @@ class GANTraining:
 
     def _regularise_r1(self, real: Tensor, c: Tensor | None) -> None:
         real = real.detach().requires_grad_(True)
-        penalty = r1_penalty(real, self._judge(real, c)).mean()
+        with layers_in_parts():
+            logits = self._judge(real, c)
+        penalty = r1_penalty(real, logits).mean()
         self._note("r1", penalty)
         gamma = self.config.gamma_at(real.shape[-1])
         apply_gradients(penalty * gamma / 2 * self.config.r1_interval, self.opt_d)

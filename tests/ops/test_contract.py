@@ -71,6 +71,14 @@ CASES = {
     "convolution strided": lambda d, n: (d.image(n, 3, 4, 6), d.small(2, 3, 3, 3), 2, 0, False, [0, 0]),
     "convolution transposed": lambda d, n: (d.image(n, 3, 4, 6), d.small(3, 2, 3, 3), 2, 0, True, [1, 0]),
     "convolution_weight_gradient": lambda d, n: (d.image(n, 3, 4, 6), d.image(n, 2, 4, 6), [3, 3], 1, 1),
+    "convolution_layer all": lambda d, n: (
+        *(d.image(n, 3, 4, 6), d.small(2, 3, 3, 3), d.small(n, 3)),
+        *(d.small(n, 2), d.small(n, 1, 4, 6), d.small(2)),
+        *("lrelu", 0.2, 1.3, 1.5, 1, 1, False),
+    ),
+    "convolution_layer strided": lambda d, n: (
+        *(d.image(n, 3, 5, 7), d.small(2, 3, 3, 3), None, None, None, d.small(2), "relu", 0.0, 1.3, -1.0, 2, 0, False),
+    ),
     "conv2d_resample up": lambda d, n: (d.image(n, 3, 4, 6), weight(d, 3), d.taps(TAPS), 2, 1, [1] * 4),
     "conv2d_resample down": lambda d, n: (d.image(n, 3, 4, 6), weight(d, 1), d.taps(TAPS), 1, 2, [0] * 4),
     "modulated_conv2d": lambda d, n: (

@@ -61,11 +61,8 @@ def test_only_what_is_asked_for_is_computed(asked, computed, rng):
     [(2, 32, 48, (16, 16)), (3, 64, 32, (9, 23)), (16, 32, 32, (5, 5)), (8, 32, 32, (8, 11)), (9, 32, 48, (21, 25))],
 )
 @pytest.mark.parametrize("transposed", [False, True])
-@pytest.mark.parametrize(
-    ("stride", "dtype", "error"),
-    [(1, torch.float32, 4e-6), (2, torch.float32, 4e-6), (1, torch.bfloat16, 2e-2), (2, torch.bfloat16, 6e-3)],
-    ids=str,
-)
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 4e-6), (torch.bfloat16, 2e-2)], ids=str)
 def test_tiles_and_their_gradients_are_as_exact_as_their_type(
     n, into, out, side, stride, transposed, dtype, error, rng
 ):

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from histoxplain.ops import conv2d_resample, epilogue, setup_filter
+from histoxplain.ops import setup_filter
+from histoxplain.ops.conv2d_resample import resampled_layer
 from histoxplain.ops.modulated_conv2d import modulated_layer
 
 FIR = (1, 3, 3, 1)
@@ -68,9 +69,11 @@ class Convolution(nn.Module):
         linear = self.bias is None and self.act == "linear" and self.clamp is None
         weight = self.weight * (self.weight_gain * gain if linear else self.weight_gain)
         f = self.resample_filter
-        x = conv2d_resample(x, weight, f, self.up, self.down, self.padding, flip_weight=self.up == 1)
-        clamp = None if self.clamp is None else self.clamp * gain
-        return x if linear else epilogue(x, None, None, self.bias, self.act, None, self.act_gain * gain, clamp)
+        how = {"flip_weight": self.up == 1}
+        if not linear:
+            clamp = None if self.clamp is None else self.clamp * gain
+            how |= {"b": self.bias, "act": self.act, "gain": self.act_gain * gain, "clamp": clamp}
+        return resampled_layer(x, weight, f, self.up, self.down, self.padding, **how)
 
 
 class SynthesisLayer(nn.Module):

@@ -2,30 +2,12 @@
 #include <type_traits>
 #include <vector>
 
-#include "finish.h"
-#include "winograd.h"
+#include "emit.h"
 
 namespace histoxplain {
 namespace {
 
 constexpr int64_t WIDE_BYTES = 3 << 19;  // of the plane of twice the size, before it is filtered
-
-// Finishes what is convolved, into the result.
-template <class T>
-struct Finished {
-  Plane<T> to;
-  Finishing finishing;
-
-  template <class S>
-  void operator()(const Patch<S>& patch) const {
-    Finish finish = finishing.at(patch.n, patch.channel);
-    const float* noise = finishing.row(patch.n, patch.y) + patch.x;
-    T* p = to.at(patch.n, patch.y, patch.x) + patch.channel;
-    patch.visit(to.height, to.width, [&](int64_t i, int64_t j, floats value) {
-      store(p + i * to.row() + j * to.channels, finish(value, noise[i * finishing.noise_row + j]));
-    });
-  }
-};
 
 // Keeps what is convolved, in a plane whose first row is row `top` of the whole.
 template <class T>
@@ -34,7 +16,7 @@ struct Kept {
   int64_t top, bottom;
 
   template <class S>
-  void operator()(const Patch<S>& patch) const {
+  void operator()(const Patch<S>& patch, int64_t) const {
     T* p = to.at(patch.n, patch.y - top, patch.x) + patch.channel;
     patch.visit(bottom, to.width, [&](int64_t i, int64_t j, floats value) {
       store(p + i * to.row() + j * to.channels, value);

@@ -46,9 +46,11 @@ class Factors {
 
   const F* at(int term, int64_t channel) const { return memory_ + term * term_ + channel; }
 
-  // Tiles at (n, top, left) as row `row`, transformed by `along` each axis.
+  // Tiles at (n, top, left) as row `row`, times `style`, whose rows for images lie `image` apart, and transformed by
+  // `along` each axis.
   template <class Along>
-  void take(int64_t row, const std::array<std::array<int64_t, 3>, PAIR<T>>& corners, const Along& along) {
+  void take(int64_t row, const std::array<std::array<int64_t, 3>, PAIR<T>>& corners, const float* style, int64_t image,
+            const Along& along) {
     std::array<const T*, PAIR<T>> from;
     std::array<int64_t, PAIR<T>> rows;
     for (int64_t p = 0; p < PAIR<T>; p++) {
@@ -58,9 +60,10 @@ class Factors {
     for (int64_t c = 0; c < in_.channels; c += LANE) {
       std::array<std::array<std::array<floats, READS>, TERMS>, PAIR<T>> half;
       each<PAIR<T>>([&](auto p) {
+        floats scale = load(style + corners[p][0] * image + c);
         each<READS>([&](auto j) {
           std::array<floats, READS> column;
-          each<READS>([&](auto i) { column[i] = load(from[p] + i * rows[p] + j * in_.channels + c); });
+          each<READS>([&](auto i) { column[i] = load(from[p] + i * rows[p] + j * in_.channels + c) * scale; });
           auto terms = along(column);
           each<TERMS>([&](auto i) { half[p][i][j] = terms[i]; });
         });
@@ -116,8 +119,9 @@ void gradient_block(const float* sums, int64_t term, int64_t part, int64_t parts
   }
 }
 
+// `style` scales what went in, (N, C) if there is one.
 template <class S, class T>
-void tiled_weight_gradient(const Tensor& x, const Tensor& dy, const Tensor& dw) {
+void tiled_weight_gradient(const Tensor& x, const std::optional<Tensor>& style, const Tensor& dy, const Tensor& dw) {
   constexpr int TERMS = S::PRODUCTS, ALL = TERMS * TERMS;
   Plane<T> in = unbordered<T>(x), from = unbordered<T>(dy);
   Tiling<S> tiling(in, from.width, 0, from.height);
@@ -132,6 +136,9 @@ void tiled_weight_gradient(const Tensor& x, const Tensor& dy, const Tensor& dw) 
     float* sums = room.take<float>(parts * part);  // of each thread, added up in their order
     return std::tuple(xs, dys, sums, room.used);
   };
+  std::vector<float> ones(std::max(in.channels, from.channels), 1);
+  const float* styles = style ? read<float>(*style) : ones.data();
+  int64_t image = style ? in.channels : 0;
   Tensor memory = torch::stable::new_empty(dw, {std::get<3>(place(Room()))}, ScalarType::Byte);
   auto places = place(Room(memory));
   float* sums = std::get<2>(places);
@@ -148,8 +155,8 @@ void tiled_weight_gradient(const Tensor& x, const Tensor& dy, const Tensor& dw) 
         returned[p] = {n, v * S::MADE, u * S::MADE};
         if (first + i + 1 == tiles && p + 1 < PAIR<T>) corners[p + 1] = returned[p + 1] = {n, in.height, in.width};
         else if (p + 1 < PAIR<T>) return;
-        xs.take(i / PAIR<T>, corners, [](const auto& d) { return S::input(d); });
-        dys.take(i / PAIR<T>, returned, [](const auto& d) { return S::returned(d); });
+        xs.take(i / PAIR<T>, corners, styles, image, [](const auto& d) { return S::input(d); });
+        dys.take(i / PAIR<T>, returned, ones.data(), 0, [](const auto& d) { return S::returned(d); });
       });
       float* to = sums + begin * part;
       for (int k = 0; k < ALL; k++) {

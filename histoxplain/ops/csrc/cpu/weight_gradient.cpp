@@ -124,17 +124,30 @@ Tensor convolution_weight_gradient(Tensor x, Tensor dy, std::vector<int64_t> ker
   by_type(x.scalar_type(), [&](auto element) {
     using T = decltype(element);
     if constexpr (!std::is_same_v<T, double>) {
-      if (stride == 1 && padding == 1 && tiles_pay(x, dy, dw)) return tiled_weight_gradient<Fours, T>(x, dy, dw);
+      if (stride == 1 && padding == 1 && tiles_pay(x, dy, dw)) return tiled_weight_gradient<Fours, T>(x, std::nullopt, dy, dw);
     }
     weight_gradient<T>(x, dy, dw, stride, padding);
   });
   return dw;
 }
 
+// Of a 3x3 convolution that keeps the size, of `x` times `style`; both images channels last, with many pixels.
+void styled_weight_gradient(Tensor x, Tensor style, Tensor dy, Tensor dw) {
+  STD_TORCH_CHECK(is_channels_last(x) && is_channels_last(dy) && x.scalar_type() == dy.scalar_type() &&
+                      tiles_pay(x, dy, dw), "`x` and `dy` must be channels last, of one type, with many pixels");
+  style = *parameter(style, ScalarType::Float);
+  by_precision(x, [&](auto element) { tiled_weight_gradient<Fours, decltype(element)>(x, style, dy, dw); });
+}
+
 }  // namespace
+
+STABLE_TORCH_LIBRARY_FRAGMENT(histoxplain, m) {
+  m.def("styled_weight_gradient(Tensor x, Tensor style, Tensor dy, Tensor(a!) dw) -> ()");
+}
 
 STABLE_TORCH_LIBRARY_IMPL(histoxplain, CPU, m) {
   m.impl("convolution_weight_gradient", TORCH_BOX(&convolution_weight_gradient));
+  m.impl("styled_weight_gradient", TORCH_BOX(&styled_weight_gradient));
 }
 
 }  // namespace histoxplain

@@ -10,6 +10,7 @@ constexpr int64_t WEIGHT_BYTES = 5 << 19;  // of packed weights up to which all 
 constexpr int64_t BAND_BYTES = 3 << 16;    // of transformed tiles that a thread then multiplies at a time; L2 holds what they make, too
 constexpr int64_t CHUNK_BYTES = 1 << 24;   // of those that all threads share while each packs a block
 constexpr int64_t STRIPS = 4;              // of such tiles, which a block is multiplied with at a time
+constexpr int64_t AHEAD = 2;               // tiles further on, whose memory is asked for
 
 // MADE x MADE neighbouring values of the result, for LANE channels of one image.
 template <class S>
@@ -104,6 +105,21 @@ const T* window(const Plane<T>& in, int64_t n, int64_t top, int64_t left, T* edg
   return edge;
 }
 
+// Asks for SIDE x SIDE pixels and some of their channels before they are read or written, if they are within the image: the
+// processor foresees rows, but not where the next one begins. Inlined, since GCC removes calls that have no effect.
+template <int SIDE, bool WRITTEN, class T>
+inline __attribute__((always_inline)) void expect(const Plane<T>& p, int64_t n, int64_t y, int64_t x, int64_t channel,
+                                                  int64_t channels) {
+  if (y + SIDE > p.height || x + SIDE > p.width) return;
+  const T* first = p.at(n, y, x) + channel;
+  for (int v = 0; v < SIDE; v++) {
+    for (int u = 0; u < SIDE; u++) {
+      const T* pixel = first + v * p.row() + u * p.channels;
+      for (int64_t i = 0; i < channels; i += 64 / (int64_t)sizeof(T)) __builtin_prefetch(pixel + i, WRITTEN, 3);
+    }
+  }
+}
+
 // The transformed tile at (y, x) of tiles, of all channels times their style. `edge` has room for a tile.
 template <class S, class T>
 void transform(const Plane<T>& in, int64_t n, int64_t y, int64_t x, const float* style, T* edge, T* to,
@@ -179,7 +195,8 @@ class Convolution {
     });
   }
 
-  // Calls emit(patch) for every tile and vector of channels.
+  // Calls emit(patch, thread) for every tile and vector of channels; it writes to the plane `emit.to`, which begins
+  // at row `emit.top`.
   template <class Emit>
   void run(const Tiling<S>& tiling, const Emit& emit) const {
     if (at_once_) bands(tiling, emit);
@@ -245,6 +262,8 @@ class Convolution {
   void transform_tiles(const Tiling<S>& tiling, int64_t first, int64_t count, int64_t thread, T* to) const {
     tiling.visit(first, count, [&](int64_t i, int64_t n, int64_t y, int64_t x) {
       const float* style = modulation_.styles + n * modulation_.image;
+      constexpr int64_t SEEN = S::READS - S::STEP - S::PAD;  // by the tiles before
+      expect<S::STEP, false>(in_, n, y * S::STEP + SEEN, (x + AHEAD) * S::STEP + SEEN, 0, in_.channels);
       transform<S>(in_, n, y, x, style, edges_ + thread * edge_share(), to + i * in_.channels, stride_);
     });
   }
@@ -278,8 +297,10 @@ class Convolution {
       });
     }
     tiling.visit(first, count, [&](int64_t i, int64_t n, int64_t y, int64_t x) {
+      expect<S::MADE, true>(sink.to, n, y * S::MADE - sink.top, (x + AHEAD) * S::MADE, block * BLOCK, wide);
       for (int64_t o = 0; o < wide; o += LANE) {
-        sink(Patch<S>{n, y * S::MADE, x * S::MADE, block * BLOCK + o, untransform<S>(sums + i * wide + o, stride)});
+        sink(Patch<S>{n, y * S::MADE, x * S::MADE, block * BLOCK + o, untransform<S>(sums + i * wide + o, stride)},
+             thread);
       }
     });
   }
