@@ -150,6 +150,9 @@ void tiled_weight_gradient(const Tensor& x, const std::optional<Tensor>& style, 
       int64_t first = band * rows / bands * PAIR<T>, last = std::min((band + 1) * rows / bands * PAIR<T>, tiles);
       std::array<std::array<int64_t, 3>, PAIR<T>> corners, returned;
       tiling.visit(first, last - first, [&](int64_t i, int64_t n, int64_t v, int64_t u) {
+        constexpr int64_t SEEN = S::READS - S::STEP - S::PAD;  // by the tiles before
+        expect<S::STEP, false>(in, n, v * S::STEP + SEEN, (u + AHEAD) * S::STEP + SEEN, 0, in.channels);
+        expect<S::MADE, false>(from, n, v * S::MADE, (u + AHEAD) * S::MADE, 0, from.channels);
         int64_t p = i % PAIR<T>;
         corners[p] = {n, v * S::STEP - S::PAD, u * S::STEP - S::PAD};
         returned[p] = {n, v * S::MADE, u * S::MADE};
