@@ -73,6 +73,7 @@ def draw(rows, ways):
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import LogLocator, StrMethodFormatter
 
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
     for way, colour in zip(ways, ("0.45", "tab:blue", "tab:red")):
@@ -85,6 +86,8 @@ def draw(rows, ways):
     for axis, what in zip(axes, ("images a second", "peak memory beyond the generator, MiB")):
         axis.set(xscale="log", yscale="log", xlabel="resolution, px", ylabel=what)
         axis.set_xticks(RESOLUTIONS, RESOLUTIONS)
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axis.minorticks_off()
         axis.grid(alpha=0.3)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
