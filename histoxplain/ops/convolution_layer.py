@@ -22,6 +22,7 @@ from histoxplain.ops.convolution import (
     weight_gradient,
 )
 from histoxplain.ops.epilogue import epilogue
+from histoxplain.ops.pointwise import pays, pointwise
 
 LEAST_PIXELS = 4096
 """From which styles and weights' gradients go in one pass, as in csrc/cpu/tiled_weight_gradient.h."""
@@ -102,8 +103,11 @@ def _parts(
     padding: int,
     transposed: bool,
 ) -> Tensor:
-    x = x if style is None else epilogue(x, style)
-    y = convolution(x, w, stride, padding, transposed)
+    if w.shape[2:] == (1, 1) and (stride, padding, transposed) == (1, 0, False) and pays(x, len(w)):
+        w = w.flatten(1)
+        y = pointwise(x, w.expand(len(x), -1, -1) if style is None else w * style[:, None])
+    else:
+        y = convolution(x if style is None else epilogue(x, style), w, stride, padding, transposed)
     if _is_bare(scale, noise, b, act, gain, clamp):
         return y
     return epilogue(y, scale, noise, b, act, alpha, gain, None if clamp < 0 else clamp)

@@ -79,6 +79,9 @@ CASES = {
     "convolution_layer strided": lambda d, n: (
         *(d.image(n, 3, 5, 7), d.small(2, 3, 3, 3), None, None, None, d.small(2), "relu", 0.0, 1.3, -1.0, 2, 0, False),
     ),
+    "pointwise": lambda d, n: (d.image(n, 16, 4, 6), d.small(n, 3, 16), d.memory == "channels_last"),
+    "pointwise widening": lambda d, n: (d.image(n, 3, 4, 6), d.small(n, 32, 3), d.memory == "channels_last"),
+    "pointwise_weight_gradient": lambda d, n: (d.image(n, 16, 4, 6), d.image(n, 3, 4, 6)),
     "conv2d_resample up": lambda d, n: (d.image(n, 3, 4, 6), weight(d, 3), d.taps(TAPS), 2, 1, [1] * 4),
     "conv2d_resample down": lambda d, n: (d.image(n, 3, 4, 6), weight(d, 1), d.taps(TAPS), 1, 2, [0] * 4),
     "modulated_conv2d": lambda d, n: (
@@ -92,7 +95,7 @@ CASES = {
     ),
 }
 """The arguments of an op for a batch of n, by its name and what is special."""
-SUMS = ("convolution_weight_gradient",)
+SUMS = ("convolution_weight_gradient", "pointwise_weight_gradient")
 """Sums over a batch: never rounded to less than float32."""
 COMPOSED = ("conv2d_resample", "modulated_conv2d")
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-6, torch.bfloat16: 2e-2, torch.float16: 3e-3}
