@@ -16,7 +16,7 @@ from dataclasses import replace
 import pytest
 from histoxplain.ops import _build, _toolchain
 
-NAMES = ("synthesis_layer", "synthesis_rgb", "convolution", "weight_gradient")
+NAMES = ("synthesis_layer", "synthesis_rgb", "convolution", "weight_gradient", "pointwise", "upfirdn2d", "bias_act")
 native = _toolchain.cpu_toolchain()
 flags = [sys.argv[1] if flag == "-march=native" else flag for flag in native.compile_flags]
 _build.sources = lambda kind: [_build.CSRC / kind / f"{name}.cpp" for name in NAMES]
@@ -35,8 +35,10 @@ def test_kernels_of_narrower_vectors_pass_the_same_tests(level):
     tests = [
         str(here / "test_packed.py"),
         str(here / "test_convolution.py"),
+        str(here / "test_pointwise.py"),
+        str(here / "test_native_cpu.py"),
         "-k",
-        "layer_computes or exact_as or colours_are",
+        "layer_computes or exact_as or colours_are or four_taps",
     ]
     done = subprocess.run(
         [sys.executable, "-c", RUN, f"-march={level}", *tests],
