@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import Parameter
 
 from histoxplain._device import cpu_has_fast_bfloat16
 from histoxplain.ops import packed
@@ -60,13 +62,21 @@ def _on_cpu(x: Tensor, w: Tensor, stride: int, padding: int, transposed: bool, r
 
 def is_tiled(x: Tensor, w: Tensor, stride: int, padding: int, transposed: bool, rest: Sequence[int] = NONE) -> bool:
     """Whether a CPU has kernels for these shapes that are faster than torch's."""
-    if x.device.type != "cpu" or (stride, padding, *rest) not in ((1, 1, 0, 0), (2, 0, 0, 0)):
+    if type(x) not in (Tensor, Parameter) or x.device.type != "cpu":  # what is traced has no values, nor sizes perhaps
         return False
-    fast = x.dtype == torch.float32 or (x.dtype == torch.bfloat16 and cpu_has_fast_bfloat16())
-    whole = w.shape[0] % packed.CHANNELS == 0 and w.shape[1] % packed.CHANNELS == 0 and w.shape[2:] == (3, 3)
-    large = min(w.shape[:2]) >= 32 and len(x) * x.shape[2] * x.shape[3] >= 256
-    large = large and (stride == 1 or transposed or min(x.shape[2:]) >= 5)
-    return fast and whole and large and layout(x) == torch.channels_last and kernels_are_there("cpu")
+    if not _tiles_pay(x.dtype, x.shape, w.shape, (stride, padding, *rest), transposed):
+        return False
+    return layout(x) == torch.channels_last and kernels_are_there("cpu")
+
+
+@lru_cache
+def _tiles_pay(dtype: torch.dtype, x: torch.Size, w: torch.Size, how: tuple[int, ...], transposed: bool) -> bool:
+    if how not in ((1, 1, 0, 0), (2, 0, 0, 0)):
+        return False
+    fast = dtype == torch.float32 or (dtype == torch.bfloat16 and cpu_has_fast_bfloat16())
+    whole = w[0] % packed.CHANNELS == 0 and w[1] % packed.CHANNELS == 0 and w[2:] == (3, 3)
+    large = min(w[:2]) >= 32 and x[0] * x[2] * x[3] >= 256
+    return fast and whole and large and (how[0] == 1 or transposed or min(x[2:]) >= 5)
 
 
 def tiled_result(

@@ -78,7 +78,8 @@ def modulated_layer(
         x0, x1, y0, y1 = expand_padding(padding)
         height = (x.shape[2] * up + y0 + y1 - weight.shape[2] + 1) // down
         width = (x.shape[3] * up + x0 + x1 - weight.shape[3] + 1) // down
-        noise = noise.expand(torch.broadcast_shapes(noise.shape, (1, 1, height, width)))
+        if noise.shape[-2:] != (height, width) or noise.ndim == 3:
+            noise = noise.expand(torch.broadcast_shapes(noise.shape, (1, 1, height, width)))
     after = {"scale": scale, "noise": noise, "b": b, "act": act, "gain": gain, "clamp": clamp}
     return resampled_layer(x, weight, resample_filter, up, down, padding, flip_weight, style=styles, **after)
 
