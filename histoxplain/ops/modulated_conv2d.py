@@ -8,6 +8,7 @@ from torch import Tensor
 from histoxplain._checks import check
 from histoxplain.ops._library import compose
 from histoxplain.ops.conv2d_resample import resampled_layer
+from histoxplain.ops.demodulation import demodulation
 from histoxplain.ops.upfirdn2d import Padding, expand_padding
 
 
@@ -82,17 +83,6 @@ def modulated_layer(
             noise = noise.expand(torch.broadcast_shapes(noise.shape, (1, 1, height, width)))
     after = {"scale": scale, "noise": noise, "b": b, "act": act, "gain": gain, "clamp": clamp}
     return resampled_layer(x, weight, resample_filter, up, down, padding, flip_weight, style=styles, **after)
-
-
-def demodulation(weight: Tensor, styles: Tensor) -> Tensor:
-    """Reciprocal length of each modulated output filter, shape `(N, O)`.
-
-    Example:
-        >>> demodulation(torch.full((1, 1, 1, 1), 2.0), torch.tensor([[3.0]]))
-        tensor([[0.1667]])
-    """
-    energy = weight.square().sum([2, 3])
-    return torch.rsqrt(styles.square() @ energy.T + 1e-8)
 
 
 compose(
