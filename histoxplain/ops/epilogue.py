@@ -156,11 +156,14 @@ def _second_gradients(
     ddscale, ddnoise, ddb = (value if want else None for value, want in asked)
     d_dy = d_x = d_scale = None
     if needs[0]:
-        total = torch.zeros_like(y) if ddx is None else ddx
-        total = _forward(total, scale, ddnoise, ddb, *linear)
+        d_dy = torch.zeros_like(y) if ddx is None else ddx
+        if not (scale is ddnoise is ddb is None):
+            d_dy = _forward(d_dy, scale, ddnoise, ddb, *linear)
         if ddscale is not None:
-            total = total + _forward(x, ddscale, None, None, *linear)
-        d_dy = _backward(total, y, y, None, (False, False, False), *ctx.settings)[0]
+            d_dy = d_dy + _forward(x, ddscale, None, None, *linear)
+        act, _, gain, clamp = ctx.settings
+        if (act, gain) != ("linear", 1) or clamp >= 0:
+            d_dy = _backward(d_dy, y, y, None, (False, False, False), *ctx.settings)[0]
     to_scale, to_x = needs[3] and ddx is not None, needs[1] and ddscale is not None
     if to_x or to_scale:
         wanted = (to_scale, False, False)
