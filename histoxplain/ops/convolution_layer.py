@@ -187,7 +187,7 @@ def _back(
 def _weight_gradient(
     g: Tensor, w: Tensor, x: Tensor, style: Tensor | None, stride: int, padding: int, transposed: bool
 ) -> Tensor:
-    if style is not None and stride == 1 and g.numel() // g.shape[1] >= LEAST_PIXELS:
+    if style is not None and stride == 1 and not transposed and g.numel() // g.shape[1] >= LEAST_PIXELS:
         dw = torch.empty(w.shape)
         torch.ops.histoxplain.styled_weight_gradient(x, style, g, dw)
         return dw

@@ -5,7 +5,7 @@ from histoxplain.ops import packed
 from histoxplain.ops._library import reference_only
 from histoxplain.ops.convolution_layer import convolution_layer, layers_in_parts
 
-HOWS = {"same": (1, 1, False), "half": (2, 0, False), "twice": (2, 0, True)}
+HOWS = {"same": (1, 1, False), "turned": (1, 1, True), "half": (2, 0, False), "twice": (2, 0, True)}
 
 
 def sides(how, height, width):
