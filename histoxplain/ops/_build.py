@@ -57,7 +57,8 @@ def library(kind: str) -> Path:
 def fingerprint(kind: str, tools: Toolchain) -> str:
     """Of everything that the library depends on."""
     files = sorted(path for path in [*(CSRC / kind).iterdir(), *CSRC.glob("*.h")] if path.is_file())
-    parts = [__version__, torch.__version__, str(torch.version.git_version), repr(tools)]
+    compiled = [path.name for path in sources(kind)]
+    parts = [__version__, torch.__version__, str(torch.version.git_version), repr(tools), *compiled]
     digest = hashlib.sha256("\0".join(parts).encode())
     for path in files:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())

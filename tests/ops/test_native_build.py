@@ -120,6 +120,14 @@ def test_other_versions_are_another_library(owner, csrc, monkeypatch):
 
 
 @needs_compiler
+def test_other_files_are_another_library(csrc, monkeypatch):
+    tools = _toolchain.toolchain("cpu")
+    first = _build.fingerprint("cpu", tools)
+    monkeypatch.setattr(_build, "sources", lambda kind: [])
+    assert _build.fingerprint("cpu", tools) != first
+
+
+@needs_compiler
 @pytest.mark.parametrize("damage", ["half", "no seal", "garbage"])
 def test_a_damaged_library_is_built_again(damage, csrc):
     path = _build.library("cpu")
