@@ -48,6 +48,11 @@ def layers_in_parts() -> Iterator[None]:
         _in_parts = before
 
 
+def is_in_parts() -> bool:
+    """Whether this is inside `layers_in_parts`."""
+    return _in_parts
+
+
 def convolution_layer(
     x: Tensor,
     w: Tensor,

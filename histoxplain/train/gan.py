@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ from histoxplain.train.losses import (
 )
 from histoxplain.train.networks import freeze, make_discriminator, make_generator
 from histoxplain.train.origin import shape_of
+from histoxplain.train.recorded import Recorded
 from histoxplain.train.run import Run
 from histoxplain.train.sampler import endless, subset
 from histoxplain.train.samples import save_samples
@@ -144,11 +146,22 @@ class GANTraining:
         self.images_seen, self.shown, self.steps, self.log_lines = 0, 0, 0, 0
         self.order = endless(len(pixels), config.seed, rank(), world())
         self.sums: dict[str, list[Tensor]] = {}
+        self._record()
         self.origin: dict[str, str] = {}  # what checkpoints say of the data
 
     def _build(self) -> None:
         self.G, self.D = self._generator(), self._discriminator()
         self.ema = deepcopy(self.G).eval().requires_grad_(False)
+
+    def _record(self) -> None:
+        """What a step calls again and again."""
+        mapping, synthesis = self.G.mapping, self.G.synthesis
+        self._mapping = Recorded(mapping, mapping.parameters())
+        self._synthesis = Recorded(self._with_noise, synthesis.parameters())
+        self._path_lengths = Recorded(self._lengths, synthesis.parameters())
+        self._opinion = Recorded(self.D, self.D.parameters())
+        self._both_opinions = Recorded(partial(self.D, batches=2), self.D.parameters())
+        self._recorded_slope = Recorded(self._squared_slope, self.D.parameters())
 
     def _trained_by_g(self) -> list[nn.Module]:
         """Networks that the generator's optimiser trains."""
@@ -217,7 +230,7 @@ class GANTraining:
                 c = self.labels[index.cpu()].to(self.device)
             mixed = torch.rand(batch, generator=self.rng, device=self.device) < self.config.style_mixing
             cutoff = torch.randint(1, self.G.num_ws, (batch,), generator=self.rng, device=self.device)
-        both = self.G.mapping(z.flatten(0, 1), None if c is None else c.repeat(2, 1))
+        both = self._mapping(z.flatten(0, 1), None if c is None else c.repeat(2, 1))
         ws, others = both.chunk(2)
         if self.G.training:
             self.G.mapping.update_average(ws[:, 0])
@@ -231,14 +244,17 @@ class GANTraining:
     def _draw(self, ws: Tensor) -> Tensor:
         """Images of latents, with random noise."""
         with joint_draws():
-            return self.G.synthesis(ws, noise_mode="random", generator=self.rng)
+            return self._synthesis(ws)
+
+    def _with_noise(self, ws: Tensor) -> Tensor:
+        return self.G.synthesis(ws, noise_mode="random", generator=self.rng)
 
     def _augmented(self, images: Tensor) -> Tensor:
         with joint_draws():
             return self.augment(images, self.rng)
 
     def _judge(self, images: Tensor, c: Tensor | None) -> Tensor:
-        return self.D(self._augmented(images), c)
+        return self._opinion(self._augmented(images), c)
 
     _fooled = staticmethod(generator_loss)
     _told_apart = staticmethod(discriminator_loss)
@@ -271,14 +287,16 @@ class GANTraining:
 
     def _regularise_path_length(self) -> None:
         ws, _ = self._fake_latents(max(self.batch // 2, 1))
-        with layers_in_parts():
-            images = self._draw(ws)
         with joint_draws():
-            noise = torch.randn(images.shape, generator=self.rng, device=self.device)
-        lengths = path_lengths(images, ws, noise)
+            lengths = self._path_lengths(ws)
         penalty, self.pl_mean = path_length_penalty(lengths, self.pl_mean, average=mean(lengths.mean()))
         self._note("path_length", self.pl_mean)
         apply_gradients(penalty.mean() * self.config.pl_weight * self.config.pl_interval, self.opt_g)
+
+    def _lengths(self, ws: Tensor) -> Tensor:
+        with layers_in_parts():
+            images = self._with_noise(ws)
+            return path_lengths(images, ws, torch.randn(images.shape, generator=self.rng, device=self.device))
 
     def _update_discriminator(self, real: Tensor, c: Tensor | None) -> None:
         real_logits, fake_logits = self._opinions(real, c)
@@ -295,16 +313,19 @@ class GANTraining:
             fake, fake_c = self._fakes(self.batch)
         fake, real = self._augmented(fake), self._augmented(real)
         labels = None if c is None else torch.cat([c, fake_c])
-        return self.D(torch.cat([real, fake]), labels, batches=2).chunk(2)
+        return self._both_opinions(torch.cat([real, fake]), labels).chunk(2)
 
     def _regularise_r1(self, real: Tensor, c: Tensor | None) -> None:
-        real = real.detach().requires_grad_(True)
-        with layers_in_parts():
-            logits = self._judge(real, c)
-        penalty = r1_penalty(real, logits).mean()
+        slope = self._squared_slope if self.augment.p else self._recorded_slope
+        penalty = slope(real, c).mean()
         self._note("r1", penalty)
         gamma = self.config.gamma_at(real.shape[-1])
         apply_gradients(penalty * gamma / 2 * self.config.r1_interval, self.opt_d)
+
+    def _squared_slope(self, real: Tensor, c: Tensor | None = None) -> Tensor:
+        real = real.detach().requires_grad_(True)
+        with layers_in_parts():
+            return r1_penalty(real, self._judge(real, c))
 
     def _note(self, name: str, value: Tensor) -> None:
         self.sums.setdefault(name, []).append(value.detach())
