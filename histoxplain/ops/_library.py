@@ -26,6 +26,7 @@ TAGS = (torch.Tag.pt2_compliant_tag,)
 _library = Library(NAMESPACE, "DEF")
 _references: dict[str, Callable[..., Any]] = {}
 _natively = True
+_in_the_open = False
 
 
 def define(
@@ -58,7 +59,12 @@ def define(
     if backward is not None:
         register_autograd(f"{NAMESPACE}::{name}", backward, setup_context=save, lib=_library)
 
-    recorded = None if backward is None else _recorded(op, save, backward)
+    def compute(*arguments: Any) -> Any:
+        if _in_the_open and cpu is not None and arguments[0].device.type == "cpu":
+            return cpu(*arguments)
+        return op(*arguments)
+
+    recorded = None if backward is None else _recorded(compute, save, backward)
 
     def call(*arguments: Any) -> Any:
         if torch.compiler.is_compiling():
@@ -68,9 +74,30 @@ def define(
         if recorded and torch.is_grad_enabled() and any(map(_asks, arguments)):
             return recorded(*arguments)
         with torch._C._AutoDispatchBelowAutograd():  # nothing to record
-            return op(*arguments)
+            return compute(*arguments)
 
     return call
+
+
+@contextmanager
+def kernels_in_the_open() -> Iterator[None]:
+    """Inside, an op whose CPU kernel is chosen in Python is what was chosen: a trace sees that and not the op.
+
+    Holds for the whole process.
+
+    Example:
+        >>> from histoxplain.ops.convolution import convolution
+        >>> x = torch.ones(1, 1, 1, 1)
+        >>> with kernels_in_the_open():
+        ...     convolution(x, x).item()
+        1.0
+    """
+    global _in_the_open
+    before, _in_the_open = _in_the_open, True
+    try:
+        yield
+    finally:
+        _in_the_open = before
 
 
 def _asks(argument: Any) -> bool:

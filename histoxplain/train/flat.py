@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from histoxplain.ops._library import kernels_in_the_open
+
 aten = torch.ops.aten
 IN_PLACE = {
     aten.add.Tensor: aten.add_.Tensor,
@@ -72,7 +74,9 @@ def flatten(function: Callable[..., Tensor], inputs: Sequence[Tensor], parameter
         y = function(*free)
         return [y, *(torch.autograd.grad(y, wanted, dy, allow_unused=True) if wanted and y.requires_grad else ())]
 
-    return _split(make_fx(both)(list(inputs), torch.zeros_like(y)), torch.empty_like(y, device="meta"))
+    with kernels_in_the_open():
+        traced = make_fx(both)(list(inputs), torch.zeros_like(y))
+    return _split(traced, torch.empty_like(y, device="meta"))
 
 
 def _split(traced: fx.GraphModule, y: Tensor) -> Flat:
@@ -109,7 +113,9 @@ def _reuse(graph: fx.Graph) -> None:
 
 def _is_fresh(node: object) -> bool:
     """Whether a value is used once and has memory of its own: no argument, constant or view."""
-    if not isinstance(node, fx.Node) or len(node.users) > 1 or node.op != "call_function":
+    if not isinstance(node, fx.Node) or node.op != "call_function":
+        return False
+    if sum(not _belongs(user, node) for user in node.users) > 1:
         return False
     if node.target is operator.getitem:
         node = node.args[0]
