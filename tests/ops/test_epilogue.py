@@ -3,6 +3,7 @@ import torch
 
 from histoxplain import InputError
 from histoxplain.ops import bias_act, epilogue
+from histoxplain.ops._library import is_native, reference_only
 
 pytestmark = pytest.mark.usefixtures("kernels")
 
@@ -53,6 +54,36 @@ def test_keeps_no_input_without_a_scale():
     x, b = torch.ones(1, 2, 4, 4, requires_grad=True), torch.ones(2, requires_grad=True)
     y = epilogue(x, b=b, act="lrelu")
     assert {tensor.data_ptr() for tensor in y.grad_fn.saved_tensors if tensor is not None} == {y.data_ptr()}
+
+
+@pytest.mark.skipif(not is_native("epilogue"), reason="there are no native kernels here")
+@pytest.mark.parametrize("settings", [("lrelu", 0.2, 1.4, 1.5), ("relu", 0.0, 1.0, None), ("linear", 0.0, 1.0, None)])
+@pytest.mark.parametrize("c", [16, 64, 144])  # one vector, all that a pass takes, and that with a rest
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_second_gradients_in_one_pass(dtype, c, settings, kernels, rng, monkeypatch):
+    """As path length asks for them, against the reference; the limit of float32 is that of its sums' order."""
+    draw = lambda *shape: torch.randn(shape, generator=rng)  # noqa: E731
+    small = [draw(2, c), draw(2, 1, 17, 19), draw(c)]
+    x, dy, ddx = (draw(2, c, 17, 19).to(dtype, memory_format=torch.channels_last) for _ in range(3))
+    found, calls, kernel = [], [], torch.ops.histoxplain.epilogue_second_gradients
+    noted = lambda *given: calls.append(given) or kernel(*given)  # noqa: E731
+    monkeypatch.setattr(torch.ops.histoxplain, "epilogue_second_gradients", noted)
+    for native in (True, False):
+        inputs = [value.detach().requires_grad_() for value in (x, *small, dy)]
+
+        def run(inputs=inputs):
+            dx, dscale = torch.autograd.grad(epilogue(*inputs[:4], *settings), inputs[:2], inputs[4], create_graph=True)
+            return torch.autograd.grad((dx * ddx).float().sum() + dscale.square().sum(), (*inputs[:2], inputs[4]))
+
+        if native:
+            found.append(run())
+            continue
+        with reference_only():
+            found.append(run())
+    assert len(calls) == (kernels == "native")
+    for got, expected in zip(*found, strict=True):
+        assert got.dtype == expected.dtype
+        assert (got - expected).float().norm() <= (1e-5 if dtype == torch.float32 else 0.01) * expected.float().norm()
 
 
 @pytest.mark.parametrize(

@@ -254,7 +254,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> epilogue_backward(Tensor dy, Tensor x
                       wanted[1] ? write<S>(dnoise) : nullptr};
       auto run = is_channels_last(y) ? backward_last<T, std::decay_t<decltype(applied)>>
                                      : backward_planes<T, std::decay_t<decltype(applied)>>;
-      run(read<T>(dy), read<T>(x), read<T>(y), scale ? read<S>(*scale) : nullptr, to, cut, applied);
+      bool slopes = act != "linear" || clamp >= 0;  // else y tells nothing, and is not read
+      run(read<T>(dy), read<T>(x), read<T>(slopes ? y : dy), scale ? read<S>(*scale) : nullptr, to, cut, applied);
       if (wanted[0]) add_pieces(scales, write<S>(dscale), cut.n, cut.channels);
       if (wanted[2]) add_pieces(biases, write<S>(db), 1, cut.channels);
     });
