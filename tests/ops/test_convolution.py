@@ -83,6 +83,17 @@ def test_tiles_and_their_gradients_are_as_exact_as_their_type(
         assert (found.double() - truth).square().mean().sqrt() < error * truth.std()
 
 
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("order", [(1, 0, 2, 3), (0, 1, 3, 2)])  # of channels, of taps
+def test_a_weight_is_read_as_it_lies(order, stride, transposed, rng):
+    x = torch.randn(2, 32, 17, 17, generator=rng).to(memory_format=torch.channels_last)
+    w = torch.randn(32, 32, 3, 3, generator=rng)
+    lying = w.permute(order).contiguous().permute(order)
+    y, expected = (convolution(x, weight, stride, 2 - stride, transposed) for weight in (lying, w))
+    assert torch.equal(y, expected)
+
+
 def test_references_know_no_tiles(rng):
     x = torch.randn(2, 32, 16, 16, generator=rng).to(memory_format=torch.channels_last)
     w = torch.randn(32, 32, 3, 3, generator=rng)

@@ -23,12 +23,18 @@ struct Shape {
   }
 };
 
-// The kernels as their scheme reads them. `w` is contiguous.
+// A weight whose kernels lie in one piece each, in whichever order.
+Tensor with_whole_kernels(const Tensor& weight) {
+  bool whole = weight.scalar_type() == ScalarType::Float && weight.stride(2) == 3 && weight.stride(3) == 1;
+  return whole ? weight : *parameter(weight, ScalarType::Float);
+}
+
+// The kernels as their scheme reads them.
 Kernels kernels_of(const Tensor& w, const Shape& shape, const Tensor& x, const Tensor& y) {
-  int64_t out = y.size(1), into = x.size(1), other = w.size(1) * 9;
+  int64_t out = y.size(1), into = x.size(1);
   STD_TORCH_CHECK(w.numel() == out * into * 9 && w.size(0) == (shape.transposed ? into : out),
                   "`weight` has the wrong shape");
-  return {read<float>(w), out, into, shape.transposed ? 9 : other, shape.transposed ? other : 9,
+  return {read<float>(w), out, into, w.stride(shape.transposed), w.stride(!shape.transposed),
           shape.stride == 1 && shape.transposed};
 }
 
@@ -61,7 +67,7 @@ void run(const Tensor& x, const Kernels& kernels, const Shape& shape, const Mayb
 // x (N, C, H, W) to y: of its size with stride 1, of half or, transposed, twice its size with stride 2; see `convolution`.
 void tiled_convolution(Tensor x, Tensor weight, int64_t stride, bool transposed, Tensor y) {
   check_images(x, y);
-  Tensor w = *parameter(weight, ScalarType::Float);
+  Tensor w = with_whole_kernels(weight);
   Shape shape{stride, transposed};
   by_precision(x, [&](auto element) {
     using T = decltype(element);
@@ -73,7 +79,7 @@ void tiled_convolution(Tensor x, Tensor weight, int64_t stride, bool transposed,
 void tiled_layer(Tensor x, Tensor weight, int64_t stride, bool transposed, Maybe style, Maybe scale, Maybe noise,
                  Maybe b, double alpha, double gain, double clamp, Tensor y) {
   check_images(x, y);
-  Tensor w = *parameter(weight, ScalarType::Float);
+  Tensor w = with_whole_kernels(weight);
   for (Maybe* small : {&style, &scale, &noise, &b}) *small = parameter(*small, ScalarType::Float);
   Shape shape{stride, transposed};
   int64_t channels = y.size(1), height = y.size(2), width = y.size(3);
@@ -97,7 +103,7 @@ void tiled_layer_backward(Tensor dy, Tensor weight, int64_t stride, bool transpo
                           Tensor dstyle) {
   check_images(dy, dx);
   check_images(x, dx);
-  Tensor w = *parameter(weight, ScalarType::Float);
+  Tensor w = with_whole_kernels(weight);
   style = *parameter(style, ScalarType::Float);
   Shape shape{stride, transposed};
   int64_t threads = torch::stable::get_num_threads(), all = dstyle.numel();

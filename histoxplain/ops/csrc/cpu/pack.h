@@ -48,6 +48,19 @@ void gather(const Kernels& w, int64_t out, int64_t into, float (*taps)[LANE]) {
     }
     return;
   }
+  if constexpr (LANE >= AREA) {
+    if (out + LANE <= w.out && into + LANE <= w.into && w.out_stride == AREA) {
+      for (int64_t i = 0; i < LANE; i++) {
+        const float* kernel = w.data + (into + i) * w.into_stride + out * AREA;
+        prefetch(kernel + w.into_stride, LANE * AREA);
+        std::array<floats, LANE> rows;  // a kernel each, and what lies behind it
+        each<LANE>([&](auto o) { rows[o] = o + 1 < LANE ? load(kernel + o * AREA) : load(kernel + o * AREA, AREA); });
+        transpose<1>(rows);
+        each<AREA>([&](auto k) { store(taps[i * AREA + k], rows[k]); });
+      }
+      return;
+    }
+  }
   for (int64_t i = 0; i < LANE * AREA; i++) {
     int64_t channel = into + i / AREA;
     const float* tap = w.data + channel * w.into_stride + i % AREA;
