@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, fx, nn
@@ -100,8 +101,14 @@ def _split(traced: fx.GraphModule, y: Tensor) -> Flat:
         has[node] = backward.call_method("pop", (stack,))
     _copy(backward, (node for node in nodes if node in after), has)
     backward.output([None if node is None else has[node] for node in gradients])
-    lists = [fx.GraphModule(nn.Module(), graph).forward for graph in (forward, backward)]
-    return Flat(*lists, [getattr(traced, node.target) for node in constants], y)
+    constants = [getattr(traced, node.target) for node in constants]
+    return Flat(_compiled(forward), _compiled(backward), constants, y)
+
+
+def _compiled(graph: fx.Graph) -> Callable[..., list[Tensor | None]]:
+    """The list as Python runs it; the graph, hundreds of thousands of objects to the garbage collector, is let go."""
+    module = fx.GraphModule(nn.Module(), graph)
+    return partial(type(module).forward, None)
 
 
 def _reuse(graph: fx.Graph) -> None:
