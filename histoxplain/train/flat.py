@@ -84,6 +84,7 @@ def _split(traced: fx.GraphModule, y: Tensor) -> Flat:
     for node in traced.graph.find_nodes(op="call_function", target=aten.detach.default):
         node.replace_all_uses_with(node.args[0])  # nothing is attached
         traced.graph.erase_node(node)
+    traced.graph.eliminate_dead_code()  # gradients that nobody asked for; what is written in place stays
     _reuse(traced.graph)
     nodes = list(traced.graph.nodes)
     *inputs, dy = (node for node in nodes if node.op == "placeholder")
