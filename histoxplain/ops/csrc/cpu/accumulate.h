@@ -38,10 +38,12 @@ void accumulate(const typename Factor<T>::type* x, const typename Factor<T>::typ
                 int64_t columns, int64_t x_row, int64_t x_step, int64_t dy_step = OUT<T>) {
   using V = vector_of<T>;
   std::array<V, IN> left, right;
+#pragma GCC unroll 8
   for (int64_t i = 0; i < IN; i++) {
     left[i] = load(sums + i * OUT<T>);
     right[i] = load(sums + i * OUT<T> + LANES<T>);
   }
+  prefetch(sums + IN * OUT<T>, IN * OUT<T>);  // which are the next
   for (int64_t y = 0; y < rows; y++) {
     const auto* at = x + y * x_row;
     for (int64_t column = 0; column < columns; column++, at += x_step, dy += dy_step) {
@@ -52,6 +54,7 @@ void accumulate(const typename Factor<T>::type* x, const typename Factor<T>::typ
       }
     }
   }
+#pragma GCC unroll 8
   for (int64_t i = 0; i < IN; i++) {
     store(sums + i * OUT<T>, left[i]);
     store(sums + i * OUT<T> + LANES<T>, right[i]);

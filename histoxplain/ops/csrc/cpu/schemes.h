@@ -3,7 +3,8 @@
 //
 // A scheme says how that goes along one axis, READS values from PAD before every STEP-th one being read; a tile goes
 // through it along both. `returned` and `gradient`, for the gradient of kernels, are the transposes of `output` and
-// `weights`. Sums stay in float32 throughout; bfloat16 rounds the transformed tiles and kernels once each.
+// `weights`: what comes back has BACK terms. Sums stay in float32 throughout; bfloat16 rounds the transformed tiles and
+// kernels once each.
 #pragma once
 
 #include <array>
@@ -37,26 +38,18 @@ struct Twos {
   static std::array<V, MADE> output(const std::array<V, PRODUCTS>& m) {
     return {m[0] + m[1] + m[2], m[1] - m[2] - m[3]};
   }
-  template <class V>
-  static std::array<V, PRODUCTS> returned(const std::array<V, MADE>& d) {
-    return {d[0], d[0] + d[1], d[0] - d[1], -d[1]};
-  }
-  template <class V>
-  static std::array<V, 3> gradient(const std::array<V, PRODUCTS>& m) {
-    V half = (m[1] + m[2]) / 2;
-    return {m[0] + half, (m[1] - m[2]) / 2, half + m[3]};
-  }
 };
 
 // Four values from six products instead of twelve, at the points 0, NEAR, -NEAR, FAR, -FAR and infinity, which round half
 // as much as the usual 0, 1, -1, 2, -2 (and are exact in binary).
 struct Fours {
-  static constexpr int READS = 6, STEP = 4, PAD = 1, TERMS = 6, KERNELS = 6, PRODUCTS = 6, MADE = 4;
+  static constexpr int READS = 6, STEP = 4, PAD = 1, TERMS = 6, KERNELS = 6, PRODUCTS = 6, MADE = 4, BACK = 6;
   static constexpr float NEAR = 5 / 8.f, FAR = 3 / 2.f, NEAR2 = NEAR * NEAR, FAR2 = FAR * FAR;
   static constexpr float NONE = 1 / (NEAR2 * FAR2), AT_NEAR = 1 / (2 * NEAR2 * (NEAR2 - FAR2)),
                          AT_FAR = 1 / (2 * FAR2 * (FAR2 - NEAR2));  // divisions take as long as all the rest
   static constexpr int term(int product) { return product; }
   static constexpr int kernel(int product) { return product; }
+  static constexpr int back(int product) { return product; }
 
   template <class V>
   static std::array<V, TERMS> input(const std::array<V, READS>& d) {
@@ -161,6 +154,39 @@ struct Halving {
   template <class V>
   static std::array<V, MADE> output(const std::array<V, PRODUCTS>& m) {
     return {m[0] + m[1] + m[3], m[1] + m[2] + m[4]};
+  }
+};
+
+// Of the gradient of kernels of stride two only: nine values and four that come back, at the points NEAR, -NEAR, FAR,
+// -FAR and infinity, as in DoublingFours with other roles. The middle tap sees odd values alone, whose four products
+// add up to it. Nine products instead of twelve.
+struct HalvingFours {
+  static constexpr int READS = 9, STEP = 8, PAD = 0, TERMS = 9, KERNELS = 6, PRODUCTS = 9, MADE = 4, BACK = 5;
+  static constexpr float NEAR = 1 / 2.f, FAR = 11 / 8.f, NEAR2 = NEAR * NEAR, FAR2 = FAR * FAR;
+  static constexpr float AT_NEAR = 1 / (2 * NEAR * (NEAR2 - FAR2)), AT_FAR = 1 / (2 * FAR * (FAR2 - NEAR2));
+  static constexpr int back(int product) { return product < 5 ? product : product - 5; }
+  static constexpr int kernel(int product) { return product < 5 ? product : 5; }
+
+  template <class V>
+  static std::array<V, 4> finite(V a, V b, V c, V d) {
+    V near = NEAR * (c - FAR2 * a), near_odd = d - FAR2 * b, far = FAR * (c - NEAR2 * a), far_odd = d - NEAR2 * b;
+    return {near + near_odd, near - near_odd, far + far_odd, far - far_odd};
+  }
+  template <class V>
+  static std::array<V, TERMS> input(const std::array<V, READS>& d) {
+    auto even = finite(d[0], d[2], d[4], d[6]), odd = finite(d[1], d[3], d[5], d[7]);
+    V infinite = NEAR2 * FAR2 * d[0] - (NEAR2 + FAR2) * d[4] + d[8];
+    return {even[0], even[1], even[2], even[3], infinite, odd[0], odd[1], odd[2], odd[3]};
+  }
+  template <class V>
+  static std::array<V, BACK> returned(const std::array<V, MADE>& d) {
+    V near = AT_NEAR * (d[0] + NEAR2 * d[2]), near_odd = AT_NEAR * NEAR * (d[1] + NEAR2 * d[3]);
+    V far = AT_FAR * (d[0] + FAR2 * d[2]), far_odd = AT_FAR * FAR * (d[1] + FAR2 * d[3]);
+    return {near + near_odd, near - near_odd, far + far_odd, far - far_odd, d[3]};
+  }
+  template <class V>
+  static std::array<V, 3> gradient(const std::array<V, KERNELS>& m) {
+    return {m[0] + m[1] + m[2] + m[3], m[5], NEAR * (m[0] - m[1]) + FAR * (m[2] - m[3]) + m[4]};
   }
 };
 

@@ -1,5 +1,5 @@
-// The gradient of a 3x3 convolution's weight from transformed tiles of what went in and what comes back: the transpose of
-// what a scheme does to kernels. Fewer multiplications than tap by tap, see schemes.h.
+// The gradient of a 3x3 convolution's weight from transformed tiles of what went in and what comes back: the transpose
+// of what a scheme does to kernels. Fewer multiplications than tap by tap, see schemes.h.
 #pragma once
 
 #include <tuple>
@@ -11,7 +11,8 @@
 namespace histoxplain {
 
 constexpr int64_t GRADIENT_BYTES = 1 << 20;  // of transformed tiles that are multiplied at a time
-constexpr int64_t LEAST_PIXELS = 4096;       // from which this is faster than tap by tap
+constexpr int64_t LEAST_PIXELS = 512;        // from which this is faster than tap by tap
+constexpr int64_t DEEP = CHANNELS;           // input channels whose sums become weights together
 
 // Whether shapes allow tiles, and there are enough of them.
 inline bool tiles_pay(const Tensor& x, const Tensor& dy, const Tensor& dw) {
@@ -31,11 +32,12 @@ template <int READS, int TERMS, class T>
 class Factors {
  public:
   using F = typename Factor<T>::type;
+  using Corner = std::array<int64_t, 3>;  // of a tile: image, row, column
 
   // The memory of `most` rows for each of `threads`.
   Factors(const Plane<T>& in, int64_t most, int64_t threads, Room& room)
       : step(in.channels + CHANNELS), in_(in), term_(most * step), share_(TERMS * TERMS * term_),
-        memory_(room.take<F>(threads * share_)), edge_(PAIR<T> * READS * READS * in.channels) {}
+        memory_(room.take<F>(threads * share_)), nothing_(in.channels) {}
 
   // The part of one thread.
   Factors of(int64_t thread) const {
@@ -46,56 +48,69 @@ class Factors {
 
   const F* at(int term, int64_t channel) const { return memory_ + term * term_ + channel; }
 
-  // Tiles at (n, top, left) as row `row`, times `style`, whose rows for images lie `image` apart, and transformed by
+  // A pair of tiles, or one, as row `row`, times `style`, whose rows for images lie `image` apart, and transformed by
   // `along` each axis.
   template <class Along>
-  void take(int64_t row, const std::array<std::array<int64_t, 3>, PAIR<T>>& corners, const float* style, int64_t image,
+  void take(int64_t row, const std::array<Corner, PAIR<T>>& corners, const float* style, int64_t image,
             const Along& along) {
-    std::array<const T*, PAIR<T>> from;
-    std::array<int64_t, PAIR<T>> rows;
-    for (int64_t p = 0; p < PAIR<T>; p++) {
-      auto [n, top, left] = corners[p];
-      from[p] = window<READS>(in_, n, top, left, edge_.data() + p * READS * READS * in_.channels, rows[p]);
-    }
+    const T* pixels[PAIR<T>][READS][READS];
+    for (int64_t p = 0; p < PAIR<T>; p++) find(corners[p], pixels[p]);
     for (int64_t c = 0; c < in_.channels; c += LANE) {
-      std::array<std::array<std::array<floats, READS>, TERMS>, PAIR<T>> half;
-      each<PAIR<T>>([&](auto p) {
+      alignas(64) float half[PAIR<T>][TERMS][READS][LANE];  // loops over these stay loops, what they hold is unrolled
+      for (int64_t p = 0; p < PAIR<T>; p++) {
         floats scale = load(style + corners[p][0] * image + c);
-        each<READS>([&](auto j) {
+        for (int j = 0; j < READS; j++) {
           std::array<floats, READS> column;
-          each<READS>([&](auto i) { column[i] = load(from[p] + i * rows[p] + j * in_.channels + c) * scale; });
+          each<READS>([&](auto i) { column[i] = load(pixels[p][i][j] + c) * scale; });
           auto terms = along(column);
-          each<TERMS>([&](auto i) { half[p][i][j] = terms[i]; });
-        });
-      });
+          each<TERMS>([&](auto i) { store(half[p][i][j], terms[i]); });
+        }
+      }
       F* to = memory_ + row * step + c;
-      each<TERMS>([&](auto i) {
+      for (int i = 0; i < TERMS; i++, to += TERMS * term_) {
         std::array<std::array<floats, TERMS>, PAIR<T>> terms;
-        each<PAIR<T>>([&](auto p) { terms[p] = along(half[p][i]); });
+        each<PAIR<T>>([&](auto p) {
+          std::array<floats, READS> across;
+          each<READS>([&](auto j) { across[j] = load(half[p][i][j]); });
+          terms[p] = along(across);
+        });
         each<TERMS>([&](auto j) {
           std::array<floats, PAIR<T>> factors;
           each<PAIR<T>>([&](auto p) { factors[p] = terms[p][j]; });
-          store_factors<T>(to + (i * TERMS + j) * term_, factors);
+          store_factors<T>(to + j * term_, factors);
         });
-      });
+      }
     }
   }
 
   int64_t step;  // from row to row
 
  private:
+  // Where each pixel of a tile lies; zeros beyond the image.
+  void find(const Corner& corner, const T* (&pixels)[READS][READS]) const {
+    auto [n, top, left] = corner;
+    for (int64_t i = 0; i < READS; i++) {
+      for (int64_t j = 0; j < READS; j++) {
+        int64_t y = top + i, x = left + j;
+        bool inside = y >= 0 && y < in_.height && x >= 0 && x < in_.width;
+        pixels[i][j] = inside ? in_.at(n, y, x) : nothing_.data();
+      }
+    }
+  }
+
   const Plane<T>& in_;
   int64_t term_, share_;
   F* memory_;
-  std::vector<T> edge_;
+  std::vector<T> nothing_;
 };
 
-// What all threads' sums of products (terms along both axes, IN x OUT) make of a block of the weight.
+// What all threads' sums of products (terms along both axes, blocks of IN x OUT) make of the weight of DEEP input
+// channels and up to OUT output channels, whose rows lie `row` apart.
 template <class S, class T>
-void gradient_block(const float* sums, int64_t term, int64_t part, int64_t parts, float* dw, int64_t into, int64_t o,
-                    int64_t most) {
-  constexpr int TERMS = S::PRODUCTS;
-  for (int64_t i = 0; i < IN * OUT<T>; i += LANE) {
+void gradient_block(const float* sums, int64_t term, int64_t part, int64_t parts, float* dw, int64_t row, int64_t out) {
+  constexpr int TERMS = S::KERNELS;
+  alignas(64) float taps[DEEP * 9][OUT<T>];
+  for (int64_t i = 0; i < DEEP * OUT<T>; i += LANE) {
     std::array<std::array<floats, TERMS>, 3> half;
     each<TERMS>([&](auto x) {
       std::array<floats, TERMS> column;
@@ -104,35 +119,57 @@ void gradient_block(const float* sums, int64_t term, int64_t part, int64_t parts
         column[y] = load(at);
         for (int64_t p = 1; p < parts; p++) column[y] += load(at + p * part);
       });
-      auto taps = S::gradient(column);
-      each<3>([&](auto y) { half[y][x] = taps[y]; });
+      auto found = S::gradient(column);
+      each<3>([&](auto y) { half[y][x] = found[y]; });
     });
-    int64_t first = o + i % OUT<T>;
     each<3>([&](auto y) {
-      auto taps = S::gradient(half[y]);
-      each<3>([&](auto x) {
-        for (int64_t lane = 0; lane < std::min(LANE, most - first); lane++) {
-          dw[(first + lane) * into * 9 + i / OUT<T> * 9 + y * 3 + x] = taps[x][lane];
-        }
-      });
+      auto found = S::gradient(half[y]);
+      each<3>([&](auto x) { store(&taps[i / OUT<T> * 9 + y * 3 + x][i % OUT<T>], found[x]); });
     });
+  }
+  for (int64_t o = 0; o < std::min(OUT<T>, out); o += LANE) {
+    for (int64_t first = 0; first < DEEP * 9; first += LANE) {
+      std::array<floats, LANE> rows;
+      each<LANE>([&](auto i) { rows[i] = load(&taps[first + i][o]); });
+      transpose<1>(rows);
+      each<LANE>([&](auto i) { store(dw + (o + i) * row + first, rows[i]); });
+    }
+  }
+}
+
+// Adds the products of `count` rows of factors to sums (terms along both axes, blocks of IN x OUT), or begins them.
+template <class S, class T, class X, class Y>
+void add_products(const X& xs, const Y& dys, int64_t count, int64_t in, int64_t out, float* sums, bool begun) {
+  int64_t block = IN * OUT<T>, term = in / IN * ceil_div(out, OUT<T>) * block;
+  for (int k = 0; k < S::TERMS * S::TERMS; k++) {
+    int y = k / S::TERMS, x = k % S::TERMS, back = S::back(y) * S::BACK + S::back(x);
+    bool first = S::kernel(y) == y && S::kernel(x) == x;
+    float* to = sums + (S::kernel(y) * S::KERNELS + S::kernel(x)) * term;
+    if (first && !begun) std::fill_n(to, term, 0.0f);
+    for (int64_t o = 0; o < out; o += OUT<T>) {
+      for (int64_t c = 0; c < in; c += IN, to += block) {
+        accumulate<T>(xs.at(k, c), dys.at(back, o), to, 1, count, 0, xs.step, dys.step);
+      }
+    }
   }
 }
 
 // `style` scales what went in, (N, C) if there is one.
 template <class S, class T>
 void tiled_weight_gradient(const Tensor& x, const std::optional<Tensor>& style, const Tensor& dy, const Tensor& dw) {
-  constexpr int TERMS = S::PRODUCTS, ALL = TERMS * TERMS;
+  constexpr int TERMS = S::TERMS, BACK = S::BACK;
   Plane<T> in = unbordered<T>(x), from = unbordered<T>(dy);
   Tiling<S> tiling(in, from.width, 0, from.height);
-  int64_t row = ALL * (in.channels + from.channels + 2 * CHANNELS) * (int64_t)sizeof(typename Factor<T>::type);
+  int64_t row = (TERMS * TERMS * (in.channels + CHANNELS) + BACK * BACK * (from.channels + CHANNELS)) *
+                (int64_t)sizeof(typename Factor<T>::type);
   int64_t most = std::max<int64_t>(GRADIENT_BYTES / row, 16), tiles = tiling.tiles(), rows = ceil_div(tiles, PAIR<T>);
   int64_t parts = std::min<int64_t>(torch::stable::get_num_threads(), ceil_div(rows, most));
   int64_t bands = ceil_div(ceil_div(rows, most), parts) * parts;
-  int64_t groups = in.channels / IN, term = groups * ceil_div(from.channels, OUT<T>) * IN * OUT<T>, part = ALL * term;
+  int64_t groups = in.channels / IN, block = IN * OUT<T>, term = groups * ceil_div(from.channels, OUT<T>) * block;
+  int64_t part = S::KERNELS * S::KERNELS * term;
   auto place = [&](Room room) {
     Factors<S::READS, TERMS, T> xs(in, most, parts, room);
-    Factors<S::MADE, TERMS, T> dys(from, most, parts, room);
+    Factors<S::MADE, BACK, T> dys(from, most, parts, room);
     float* sums = room.take<float>(parts * part);  // of each thread, added up in their order
     return std::tuple(xs, dys, sums, room.used);
   };
@@ -142,17 +179,18 @@ void tiled_weight_gradient(const Tensor& x, const std::optional<Tensor>& style, 
   Tensor memory = torch::stable::new_empty(dw, {std::get<3>(place(Room()))}, ScalarType::Byte);
   auto places = place(Room(memory));
   float* sums = std::get<2>(places);
-  torch::stable::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
-    auto xs = std::get<0>(places).of(begin);
-    auto dys = std::get<1>(places).of(begin);
-    std::fill_n(sums + begin * part, (end - begin) * part, 0.0f);
-    for (int64_t band = begin * bands / parts; band < end * bands / parts; band++) {
+  auto sum_up = [&](int64_t thread) {
+    auto xs = std::get<0>(places).of(thread);
+    auto dys = std::get<1>(places).of(thread);
+    int64_t begin = thread * bands / parts, end = (thread + 1) * bands / parts;
+    for (int64_t band = begin; band < end; band++) {
       int64_t first = band * rows / bands * PAIR<T>, last = std::min((band + 1) * rows / bands * PAIR<T>, tiles);
       std::array<std::array<int64_t, 3>, PAIR<T>> corners, returned;
       tiling.visit(first, last - first, [&](int64_t i, int64_t n, int64_t v, int64_t u) {
-        constexpr int64_t SEEN = S::READS - S::STEP - S::PAD;  // by the tiles before
-        expect<S::STEP, false>(in, n, v * S::STEP + SEEN, (u + AHEAD) * S::STEP + SEEN, 0, in.channels);
-        expect<S::MADE, false>(from, n, v * S::MADE, (u + AHEAD) * S::MADE, 0, from.channels);
+        bool low = v + 1 == tiling.parts[0].rows;  // the memory of the next row of tiles is asked for
+        int64_t m = low ? std::min(n + 1, in.images - 1) : n, y = low ? 0 : v + 1;
+        expect<S::STEP, false>(in, m, y * S::STEP, u * S::STEP, 0, in.channels);
+        expect<S::MADE, false>(from, m, y * S::MADE, u * S::MADE, 0, from.channels);
         int64_t p = i % PAIR<T>;
         corners[p] = {n, v * S::STEP - S::PAD, u * S::STEP - S::PAD};
         returned[p] = {n, v * S::MADE, u * S::MADE};
@@ -161,21 +199,19 @@ void tiled_weight_gradient(const Tensor& x, const std::optional<Tensor>& style, 
         xs.take(i / PAIR<T>, corners, styles, image, [](const auto& d) { return S::input(d); });
         dys.take(i / PAIR<T>, returned, ones.data(), 0, [](const auto& d) { return S::returned(d); });
       });
-      float* to = sums + begin * part;
-      for (int k = 0; k < ALL; k++) {
-        for (int64_t o = 0; o < from.channels; o += OUT<T>) {
-          for (int64_t c = 0; c < in.channels; c += IN, to += IN * OUT<T>) {
-            accumulate<T>(xs.at(k, c), dys.at(k, o), to, 1, ceil_div(last - first, PAIR<T>), 0, xs.step, dys.step);
-          }
-        }
-      }
+      int64_t count = ceil_div(last - first, PAIR<T>);
+      add_products<S, T>(xs, dys, count, in.channels, from.channels, sums + thread * part, band > begin);
     }
+  };
+  torch::stable::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t thread = begin; thread < end; thread++) sum_up(thread);
   });
-  torch::stable::parallel_for(0, term / (IN * OUT<T>), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t block = begin; block < end; block++) {
-      float* to = write<float>(dw) + block % groups * IN * 9;
-      gradient_block<S, T>(sums + block * IN * OUT<T>, term, part, parts, to, in.channels,
-                           block / groups * OUT<T>, from.channels);
+  constexpr int64_t together = DEEP / IN;
+  torch::stable::parallel_for(0, term / block / together, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin * together; i < end * together; i += together) {
+      int64_t o = i / groups * OUT<T>, row = in.channels * 9;
+      gradient_block<S, T>(sums + i * block, term, part, parts, write<float>(dw) + o * row + i % groups * IN * 9, row,
+                           from.channels - o);
     }
   });
 }

@@ -124,7 +124,9 @@ Tensor convolution_weight_gradient(Tensor x, Tensor dy, std::vector<int64_t> ker
   by_type(x.scalar_type(), [&](auto element) {
     using T = decltype(element);
     if constexpr (!std::is_same_v<T, double>) {
-      if (stride == 1 && padding == 1 && tiles_pay(x, dy, dw)) return tiled_weight_gradient<Fours, T>(x, std::nullopt, dy, dw);
+      bool same = stride == 1 && padding == 1, half = stride == 2 && padding == 0;
+      if (same && tiles_pay(x, dy, dw)) return tiled_weight_gradient<Fours, T>(x, std::nullopt, dy, dw);
+      if (half && tiles_pay(x, dy, dw)) return tiled_weight_gradient<HalvingFours, T>(x, std::nullopt, dy, dw);
     }
     weight_gradient<T>(x, dy, dw, stride, padding);
   });
