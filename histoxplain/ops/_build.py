@@ -23,11 +23,11 @@ from histoxplain._cache import cache_folder
 from histoxplain.ops._toolchain import BuildError, Toolchain, toolchain
 
 CSRC = Path(__file__).parent / "csrc"
-SUFFIXES = {"cpu": ".cpp", "cuda": ".cu"}
+SUFFIXES = {"cpu": ".cpp", "cuda": ".cu", "memory": ".cpp"}
 
 
 def sources(kind: str) -> list[Path]:
-    """The files to compile for one device type; none for a type that has no kernels."""
+    """The files to compile for one device type, or for `memory`; none for a type that has no kernels."""
     return sorted((CSRC / kind).glob(f"*{SUFFIXES[kind]}")) if kind in SUFFIXES else []
 
 
@@ -39,7 +39,7 @@ def library(kind: str) -> Path:
     be written, a folder of this user under the system's temporary one takes its place.
 
     Args:
-        kind: "cpu" or "cuda".
+        kind: "cpu", "cuda" or "memory".
 
     Raises:
         BuildError: if there is no compiler, or it fails.

@@ -22,7 +22,7 @@ def load(kind: str) -> bool:
     """Whether the kernels for one device type are loaded; the first call tries to.
 
     Args:
-        kind: a device type; "cpu" and "cuda" have kernels.
+        kind: a device type, of which "cpu" and "cuda" have kernels, or "memory".
 
     Raises:
         RuntimeError: if HISTOXPLAIN_NATIVE is `require` and they cannot be had, with what the compiler said.

@@ -44,7 +44,7 @@ def toolchain(kind: str) -> Toolchain:
     """The compiler of the kernels for one device type.
 
     Args:
-        kind: "cpu" or "cuda".
+        kind: "cpu", "cuda" or "memory".
 
     Raises:
         BuildError: if this machine has none that fits.
@@ -57,7 +57,8 @@ def cpu_toolchain() -> Toolchain:
     compiler = host_compiler()
     arm = platform.machine().lower() in ("arm64", "aarch64")
     flags = (*ANY, *HOST, "-mcpu=native" if arm else "-march=native", "-isystem", str(TORCH / "include"))
-    link = ("-undefined", "dynamic_lookup") if sys.platform == "darwin" else ("-L", str(TORCH / "lib"), "-ltorch_cpu")
+    libraries = ("-L", str(TORCH / "lib"), "-ltorch_cpu", "-lc10")
+    link = ("-undefined", "dynamic_lookup") if sys.platform == "darwin" else libraries
     return Toolchain(compiler, flags, ("-shared", *link), f"{version(compiler)}\n{cpu_features()}")
 
 
