@@ -24,7 +24,7 @@ from histoxplain.ops.convolution import (
 from histoxplain.ops.epilogue import epilogue
 from histoxplain.ops.pointwise import pays, pointwise
 
-LEAST_PIXELS = 4096
+LEAST_PIXELS = 512
 """From which styles and weights' gradients go in one pass, as in csrc/cpu/tiled_weight_gradient.h."""
 Gradients = list[Tensor | None]
 _in_parts = False
