@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from histoxplain.ops._library import kernels_in_the_open
+from histoxplain.ops import packed
+from histoxplain.ops._library import kernels_are_there, kernels_in_the_open
 
 aten = torch.ops.aten
 IN_PLACE = {
@@ -86,6 +87,8 @@ def _split(traced: fx.GraphModule, y: Tensor) -> Flat:
         traced.graph.erase_node(node)
     traced.graph.eliminate_dead_code()  # gradients that nobody asked for; what is written in place stays
     _reuse(traced.graph)
+    if kernels_are_there("cpu"):
+        _add_on_the_way(traced.graph)
     nodes = list(traced.graph.nodes)
     *inputs, dy = (node for node in nodes if node.op == "placeholder")
     constants = [node for node in nodes if node.op == "get_attr"]
@@ -117,6 +120,20 @@ def _reuse(graph: fx.Graph) -> None:
     for node in graph.nodes:
         if node.target in IN_PLACE and _is_fresh(node.args[0]) and _kind(node.args[0]) == _kind(node):
             node.target = IN_PLACE[node.target]
+
+
+def _add_on_the_way(graph: fx.Graph) -> None:
+    """Let filtered images be added to others, where a network forks, on their way to memory."""
+    filtered, added = torch.ops.histoxplain.upfirdn2d.default, torch.ops.histoxplain.upfirdn2d_add_.default
+    for node in graph.find_nodes(op="call_function", target=aten.add_.Tensor):
+        y, x = node.args
+        alone = isinstance(x, fx.Node) and x.target is filtered and len(x.users) == 1 and not node.kwargs
+        if alone and _kind(x) == _kind(y) and _kind(x)[0][1] % packed.CHANNELS == 0:
+            with graph.inserting_before(node):
+                graph.call_function(added, (y, *x.args))
+            node.replace_all_uses_with(y)
+            graph.erase_node(node)
+            graph.erase_node(x)
 
 
 def _is_fresh(node: object) -> bool:

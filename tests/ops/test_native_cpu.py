@@ -161,3 +161,16 @@ def test_activations_of_what_is_not_finite(act):
 def test_a_filter_that_leaves_nothing_is_refused():
     with pytest.raises(RuntimeError, match="leave at least one sample"):
         OPS.upfirdn2d(torch.zeros(1, 1, 2, 2), torch.ones(3, 3), [1, 1], [1, 1], [0, 0, 0, 0], False, 1.0)
+
+
+@pytest.mark.parametrize("taps", [[1, 3, 3, 1], [[1, 2], [2, 1]]])  # a product of two filters, and none
+@pytest.mark.parametrize("memory", FORMATS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_filtered_images_are_added_to_others_as_they_would_be_after(dtype, memory, taps, image):
+    f, how = ops.setup_filter(torch.tensor(taps, dtype=torch.float32)), ([2, 2], [1, 1], [2, 1, 2, 1], True, 1.0)
+    x = image(2, 48, 5, 6, dtype, memory)
+    made = OPS.upfirdn2d(x, f, *how)
+    y = image(*made.shape, dtype, memory)
+    expected = y + made
+    OPS.upfirdn2d_add_(y, x, f, *how)
+    assert torch.equal(y, expected)

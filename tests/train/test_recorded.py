@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from histoxplain.models.stylegan2 import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig
+from histoxplain.ops._library import kernels_are_there
 from histoxplain.ops.convolution_layer import layers_in_parts
 from histoxplain.train.config_gan import GANConfig
 from histoxplain.train.flat import flatten
@@ -56,6 +57,12 @@ def test_a_discriminator_and_its_gradients(discriminator):
                 parameter.mul_(1.1)
         assert alike(with_gradients(quick, inputs, parameters), with_gradients(discriminator, inputs, parameters))
     assert len(quick._recordings) == 1
+
+
+@pytest.mark.skipif(not kernels_are_there("cpu"), reason="no compiler: there are no native kernels")
+def test_at_its_forks_filtered_gradients_are_added_on_the_way(discriminator):
+    flat = flatten(discriminator, [torch.randn(8, 3, 16, 16, requires_grad=True), torch.rand(8, 2)])
+    assert "upfirdn2d_add_" in flat.backward.func.__code__.co_names
 
 
 def test_a_synthesis_draws_new_noise_in_every_replay(generator):

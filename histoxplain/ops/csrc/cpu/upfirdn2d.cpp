@@ -46,8 +46,9 @@ struct Terms {
 };
 
 // Makes rows of one plane, each first vertically into a buffer that stays in the cache, then horizontally from it.
-// `unit` neighbouring elements (the channels of channels-last, else 1) are filtered alike.
-template <class T>
+// `unit` neighbouring elements (the channels of channels-last, else 1) are filtered alike. If it ADDS, it adds them to what
+// is there, each as it would be stored.
+template <class T, bool ADDS = false>
 class Rows {
   using S = scalar_of<T>;
   using V = vector_of<T>;
@@ -70,8 +71,12 @@ class Rows {
     apart.resize(x.period * picked());
   }
 
+  static bool needs_no_buffer(const Axis& x, const std::vector<Product>& products, int64_t unit) {
+    return products.size() == 1 && unit % LANES<T> == 0 && x.reach <= 4;
+  }
+
   void make(const T* plane, int64_t o, T* out) {
-    if (products.size() == 1 && unit % LANES<T> == 0 && x.reach <= 4) return through_window(plane, o, out);
+    if (needs_no_buffer(x, products, unit)) return through_window(plane, o, out);
     for (size_t i = 0; i < products.size(); i++) {
       choose_sources(plane, o, products[i].vertical);
       sources.sum(sums.data() + i * wide + x.before * unit, x.in * unit);
@@ -147,7 +152,11 @@ class Rows {
       for (int w = 0; w < WIDTH; w++) {
         V total{};
         for (int m = 0; m < REACH; m++) total = multiply_add(window[m][w], splat<V>(weight[m]), total);
-        store(out + o * unit + c + w * LANES<T>, total);
+        T* made = out + o * unit + c + w * LANES<T>;
+        V there{};
+        if constexpr (ADDS) there = load(made);
+        store(made, total);
+        if constexpr (ADDS) store(made, load(made) + there);
       }
     }
   }
@@ -199,18 +208,42 @@ void in_strips(const Tensor& x, const Filter& filter, const Tensor& out) {
   });
 }
 
+// Everything that a call says beside the images.
+struct Call {
+  Axis y, x;
+  std::vector<Product> terms;
+  int64_t unit;
+
+  Call(const Tensor& image, const Tensor& f, const std::vector<int64_t>& up, const std::vector<int64_t>& down,
+       const std::vector<int64_t>& padding, bool flip, double gain)
+      : y(image.size(2), f.size(0), up[1], down[1], padding[2], padding[3]),
+        x(image.size(3), f.size(f.dim() - 1), up[0], down[0], padding[0], padding[1]),
+        terms(products(f, flip, gain)),
+        unit(is_channels_last(image) ? image.size(1) : 1) {}
+};
+
+template <class T, bool ADDS = false>
+void by_rows(const Tensor& image, const Call& call, const Tensor& out) {
+  int64_t rows = out.numel() / (call.x.out * call.unit), row = call.x.out * call.unit;
+  int64_t plane = call.y.in * call.x.in * call.unit;
+  torch::stable::parallel_for(0, rows, std::max<int64_t>(1, GRAIN / row), [&](int64_t begin, int64_t end) {
+    Rows<T, ADDS> make(call.y, call.x, call.terms, call.unit);
+    for (int64_t i = begin; i < end; i++) {
+      make.make(read<T>(image) + i / call.y.out * plane, i % call.y.out, write<T>(out) + i * row);
+    }
+  });
+}
+
 Tensor upfirdn2d(Tensor x, Tensor f, std::vector<int64_t> up, std::vector<int64_t> down, std::vector<int64_t> padding,
                  bool flip, double gain) {
   if (x.scalar_type() == ScalarType::Half) {
     return through_float(x, [&](Tensor wide) { return upfirdn2d(wide, f, up, down, padding, flip, gain); });
   }
   x = dense(x);
-  int64_t n = x.size(0), c = x.size(1), tall = f.size(0), broad = f.size(f.dim() - 1);
-  Axis along_y(x.size(2), tall, up[1], down[1], padding[2], padding[3]);
-  Axis along_x(x.size(3), broad, up[0], down[0], padding[0], padding[1]);
-  bool last = is_channels_last(x);
-  auto out = torch::stable::empty({n, c, along_y.out, along_x.out}, x.scalar_type(), std::nullopt, x.device(),
-                                  std::nullopt, last ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous);
+  Call call(x, f, up, down, padding, flip, gain);
+  auto format = is_channels_last(x) ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous;
+  auto out = torch::stable::empty({x.size(0), x.size(1), call.y.out, call.x.out}, x.scalar_type(), std::nullopt,
+                                  x.device(), std::nullopt, format);
   if (out.numel() == 0) return out;
   if (up == down && up == std::vector<int64_t>{1, 1}) {
     Filter filter(x, f, padding, flip, gain);
@@ -219,23 +252,40 @@ Tensor upfirdn2d(Tensor x, Tensor f, std::vector<int64_t> up, std::vector<int64_
       return out;
     }
   }
-  auto terms = products(f, flip, gain);
+  by_type(x.scalar_type(), [&](auto element) { by_rows<decltype(element)>(x, call, out); });
+  return out;
+}
+
+// y += upfirdn2d(x, ...), bit for bit, where y lies as that would.
+void upfirdn2d_add(Tensor y, Tensor x, Tensor f, std::vector<int64_t> up, std::vector<int64_t> down,
+                   std::vector<int64_t> padding, bool flip, double gain) {
+  x = dense(x);
+  Call call(x, f, up, down, padding, flip, gain);
+  STD_TORCH_CHECK(y.size(0) == x.size(0) && y.size(1) == x.size(1) && y.size(2) == call.y.out &&
+                      y.size(3) == call.x.out && y.scalar_type() == x.scalar_type() &&
+                      (is_channels_last(x) ? is_channels_last(y) : x.is_contiguous() && y.is_contiguous()),
+                  "`y` must be of the type, size and layout of what is added");
   by_type(x.scalar_type(), [&](auto element) {
     using T = decltype(element);
-    int64_t unit = last ? c : 1, rows = (last ? n : n * c) * along_y.out;
-    int64_t plane = along_y.in * along_x.in * unit, row = along_x.out * unit;
-    torch::stable::parallel_for(0, rows, std::max<int64_t>(1, GRAIN / row), [&](int64_t begin, int64_t end) {
-      Rows<T> make(along_y, along_x, terms, unit);
-      for (int64_t i = begin; i < end; i++) {
-        make.make(read<T>(x) + i / along_y.out * plane, i % along_y.out, write<T>(out) + i * row);
-      }
-    });
+    if (Rows<T>::needs_no_buffer(call.x, call.terms, call.unit)) return by_rows<T, true>(x, call, y);
+    Tensor made = upfirdn2d(x, f, up, down, padding, flip, gain);
+    for (int64_t i = 0; i < y.numel(); i++) {
+      T* to = write<T>(y) + i;
+      store(to, load(to, 1) + load(read<T>(made) + i, 1), 1);
+    }
   });
-  return out;
 }
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(histoxplain, CPU, m) { m.impl("upfirdn2d", TORCH_BOX(&upfirdn2d)); }
+STABLE_TORCH_LIBRARY_FRAGMENT(histoxplain, m) {
+  m.def(
+      "upfirdn2d_add_(Tensor(a!) y, Tensor x, Tensor f, int[] up, int[] down, int[] padding, bool flip, float gain) -> ()");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(histoxplain, CPU, m) {
+  m.impl("upfirdn2d", TORCH_BOX(&upfirdn2d));
+  m.impl("upfirdn2d_add_", TORCH_BOX(&upfirdn2d_add));
+}
 
 }  // namespace histoxplain
