@@ -35,7 +35,8 @@ def load(kind: str) -> bool:
             _outcomes[kind] = False if wanted == "0" else _attempt(kind)
             if isinstance(_outcomes[kind], BuildError) and wanted == "1":
                 reason, _outcomes[kind] = _outcomes[kind], False
-                _warn(kind, reason)
+                if kind != "memory":  # without which only speed differs, and the first op warns of that
+                    _warn(kind, reason)
     if isinstance(outcome := _outcomes[kind], BuildError):
         message = f"native kernels are required (HISTOXPLAIN_NATIVE=require), but {outcome}"
         raise RuntimeError(f"{message}\n{outcome.output}".rstrip()) from outcome
