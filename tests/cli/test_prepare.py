@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -73,7 +74,8 @@ def test_ctrl_c_leaves_nothing_behind(folder, tmp_path):
         "--resolution",
         "1024",
     ]
-    child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # which tests in the background do not
+    child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heeding)
     for _ in range(1200):  # a busy machine takes long to import
         time.sleep(0.05)
         if any(file.suffix == ".part" for file in tmp_path.iterdir()):
