@@ -68,15 +68,38 @@ def test_epilogue_and_its_gradients(c, dtype, memory, image, rng):
         torch.testing.assert_close(got.double(), sums, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("op", ["epilogue_backward", "convolution_weight_gradient"])
-def test_sums_over_images_do_not_depend_on_luck(op, image, rng):
-    x, dy = (image(5, 40, 33, 31, torch.bfloat16, torch.channels_last) for _ in range(2))
-    arguments = {
-        "epilogue_backward": (dy, x, x, None, [True] * 3, *SETTINGS),
-        "convolution_weight_gradient": (x, dy, [3, 3], 1, 1),
-    }
-    run = lambda: getattr(OPS, op)(*arguments[op])  # noqa: E731
-    assert all(torch.equal(*pair) for pair in zip(list(run()), list(run()), strict=True))
+@pytest.fixture
+def with_threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def back_through_layer(dy, x, w, style):
+    dx, dstyle = torch.empty_like(x), torch.empty(style.shape)
+    OPS.tiled_layer_backward(dy, w, 1, True, style, x, dx, dstyle)
+    return dx, dstyle
+
+
+@pytest.mark.parametrize("op", ["filter", "epilogue", "weight in tiles", "weight tap by tap", "layer"])
+def test_whoever_computes_what_results_are_the_same(op, image, rng, with_threads):
+    x, dy = (image(5, 48, 33, 31, torch.bfloat16, torch.channels_last) for _ in range(2))
+    w, style = torch.randn(48, 48, 3, 3, generator=rng), torch.randn(5, 48, generator=rng)
+    f = torch.tensor([1.0, 3.0, 3.0, 1.0])
+    run = {
+        "filter": lambda: [OPS.upfirdn2d(x, f, [1, 1], [1, 1], [2, 1, 2, 1], False, 1.0)],
+        "epilogue": lambda: OPS.epilogue_backward(dy, x, x, None, [True] * 3, *SETTINGS),
+        "weight in tiles": lambda: [OPS.convolution_weight_gradient(x, dy, [3, 3], 1, 1)],
+        "weight tap by tap": lambda: [OPS.convolution_weight_gradient(x, dy, [1, 1], 1, 0)],
+        "layer": lambda: back_through_layer(dy, x, w, style),
+    }[op]
+    found = {}
+    for threads in (1, 2, 5):
+        with_threads(threads)
+        found[threads], *again = (list(run()) for _ in range(4))
+        assert all(torch.equal(*pair) for other in again for pair in zip(found[threads], other, strict=True))
+    for threads in (2, 5):
+        torch.testing.assert_close(found[threads], found[1], rtol=1e-5, atol=1e-3)
 
 
 @pytest.mark.parametrize("memory", FORMATS)

@@ -32,7 +32,7 @@ void affine_maps(Tensor x, Tensor places, std::vector<Tensor> weights, std::vect
     starts.push_back(starts.back() + weight.size(0));
   }
   STD_TORCH_CHECK(starts.back() == total, "`out` must hold a row of every weight");
-  torch::stable::parallel_for(0, total, 256, [&](int64_t begin, int64_t end) {
+  share_range(total, 256, [&](int64_t begin, int64_t end) {
     size_t map = std::upper_bound(starts.begin(), starts.end(), begin) - starts.begin() - 1;
     for (int64_t row = begin; row < end; row++) {
       while (row == starts[map + 1]) map++;

@@ -45,7 +45,7 @@ void along_fastest(const T* x, const scalar_of<T>* b, T* y, const View& view, co
   std::vector<scalar_of<T>> bias(period);
   for (int64_t i = 0; i < period; i++) bias[i] = b[i % view.channels];
   int64_t block = period * std::max<int64_t>(1, GRAIN / period);
-  torch::stable::parallel_for(0, (n + block - 1) / block, 1, [&](int64_t begin, int64_t end) {
+  share_range((n + block - 1) / block, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin * block; i < std::min(n, end * block); i += period) {
       map(x + i, y + i, std::min(period, n - i), [&](auto v, int64_t at) { return act.forward(v + load(&bias[at])); });
     }
@@ -55,7 +55,7 @@ void along_fastest(const T* x, const scalar_of<T>* b, T* y, const View& view, co
 template <class T, class A>
 void along_planes(const T* x, const scalar_of<T>* b, T* y, const View& view, const A& act) {
   int64_t grain = std::max<int64_t>(1, GRAIN / std::max<int64_t>(1, view.inner));
-  torch::stable::parallel_for(0, view.outer * view.channels, grain, [&](int64_t begin, int64_t end) {
+  share_range(view.outer * view.channels, grain, [&](int64_t begin, int64_t end) {
     for (int64_t plane = begin; plane < end; plane++) {
       auto bias = b[plane % view.channels];
       map(x + plane * view.inner, y + plane * view.inner, view.inner, [&](auto v, int64_t) {
@@ -67,7 +67,7 @@ void along_planes(const T* x, const scalar_of<T>* b, T* y, const View& view, con
 
 template <class T, class F>
 void in_blocks(int64_t n, F&& f) {
-  torch::stable::parallel_for(0, (n + GRAIN - 1) / GRAIN, 1, [&](int64_t begin, int64_t end) {
+  share_range((n + GRAIN - 1) / GRAIN, 1, [&](int64_t begin, int64_t end) {
     f(begin * GRAIN, std::min(n, end * GRAIN));
   });
 }

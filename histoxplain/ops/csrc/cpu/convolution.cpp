@@ -44,7 +44,7 @@ void check_images(const Tensor& x, const Tensor& y) {
                   "`x` and `y` must be channels last, of one type, with channels in multiples of 16");
 }
 
-// Calls emit(patch, thread) for all of the convolution of x, whose result is as large as y.
+// Calls emit(patch, part) for all of the convolution of x, whose result is as large as y.
 template <class T, class Emit>
 void run(const Tensor& x, const Kernels& kernels, const Shape& shape, const Maybe& style, const Tensor& y,
          const Emit& emit) {
@@ -56,8 +56,7 @@ void run(const Tensor& x, const Kernels& kernels, const Shape& shape, const Mayb
     Tiling<S> tiling(in, y.size(3), 0, y.size(2));
     Room needed;
     Convolution<S, T>(in, kernels, modulation, tiling.tiles(), needed);
-    Tensor memory = torch::stable::new_empty(x, {ceil_div(needed.used, sizeof(T))});
-    Room room(memory);
+    Room room = kept_room(needed.used);
     Convolution<S, T> convolution(in, kernels, modulation, tiling.tiles(), room);
     convolution.prepare();
     convolution.run(tiling, emit);
@@ -106,8 +105,8 @@ void tiled_layer_backward(Tensor dy, Tensor weight, int64_t stride, bool transpo
   Tensor w = with_whole_kernels(weight);
   style = *parameter(style, ScalarType::Float);
   Shape shape{stride, transposed};
-  int64_t threads = torch::stable::get_num_threads(), all = dstyle.numel();
-  std::vector<float> sums(threads * all);
+  int64_t parts = parts_of_sums(), all = dstyle.numel();
+  std::vector<float> sums(parts * all);
   by_precision(x, [&](auto element) {
     using T = decltype(element);
     Returned<T> emit{unbordered<T>(dx), unbordered<T>(x), read<float>(style), sums.data()};
@@ -115,7 +114,7 @@ void tiled_layer_backward(Tensor dy, Tensor weight, int64_t stride, bool transpo
   });
   float* total = write<float>(dstyle);
   std::copy_n(sums.data(), all, total);
-  for (int64_t i = all; i < threads * all; i++) total[i % all] += sums[i];
+  for (int64_t i = all; i < parts * all; i++) total[i % all] += sums[i];
 }
 
 }  // namespace

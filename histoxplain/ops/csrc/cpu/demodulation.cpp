@@ -51,7 +51,7 @@ Tensor demodulation(Tensor weight, Tensor styles) {
   in_compute_type(type, [&](auto element) {
     using T = decltype(element);
     std::vector<T> square = squares(read<T>(styles), n * into);
-    torch::stable::parallel_for(0, out, ROWS, [&](int64_t begin, int64_t end) {
+    share_range(out, ROWS, [&](int64_t begin, int64_t end) {
       std::vector<T> energy(into);
       for (int64_t o = begin; o < end; o++) {
         energies(read<T>(weight) + o * into * taps, taps, into, energy.data());
@@ -78,7 +78,7 @@ std::tuple<Tensor, Tensor> demodulation_backward(Tensor gradient, Tensor weight,
       T length = read<T>(scale)[i];
       slope[i] = -read<T>(gradient)[i] * length * length * length;
     }
-    torch::stable::parallel_for(0, out, ROWS, [&](int64_t begin, int64_t end) {
+    share_range(out, ROWS, [&](int64_t begin, int64_t end) {
       std::vector<T> factor(into);
       for (int64_t o = begin; o < end; o++) {
         energies(read<T>(weight) + o * into * taps, taps, into, energy.data() + o * into);
@@ -93,7 +93,7 @@ std::tuple<Tensor, Tensor> demodulation_backward(Tensor gradient, Tensor weight,
         }
       }
     });
-    torch::stable::parallel_for(0, n, 1, [&](int64_t begin, int64_t end) {
+    share_range(n, 1, [&](int64_t begin, int64_t end) {
       std::vector<T> total(into);
       for (int64_t i = begin; i < end; i++) {
         std::fill(total.begin(), total.end(), 0);

@@ -25,7 +25,7 @@ struct Cut {
   // f(image, index of the piece, its first pixel, its number of pixels)
   template <class F>
   void each(F&& f) const {
-    torch::stable::parallel_for(0, n * pieces, 1, [&](int64_t begin, int64_t end) {
+    share_range(n * pieces, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; i++) {
         int64_t first = i % pieces * length;
         f(i / pieces, i, first, std::min(length, pixels - first));

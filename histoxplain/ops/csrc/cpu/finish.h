@@ -40,7 +40,7 @@ void filter(const Plane<T>& in, const Plane<T>& out, int64_t from, int64_t to, c
             const Finishing& finishing) {
   constexpr int64_t STRETCH = 32;
   const float f0 = f[0], f1 = f[1], f2 = f[2], f3 = f[3];
-  torch::stable::parallel_for(0, out.images * (to - from), 1, [&](int64_t begin, int64_t end) {
+  share_range(out.images * (to - from), 1, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; task++) {
       int64_t n = task / (to - from), i = task % (to - from), y = from + i, row = in.row(), step = in.channels;
       const float* noise = finishing.row(n, y);

@@ -77,7 +77,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> epilogue_backward_of_result(Tensor dy
   by_precision(y, [&](auto element) {
     using T = decltype(element);
     with_activation<T>({act_named(act), alpha, gain, clamp}, [&](const auto& applied) {
-      torch::stable::parallel_for(0, n * pieces, 1, [&](int64_t begin, int64_t end) {
+      share_range(n * pieces, 1, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; i++) {
           int64_t image = i / pieces, first = i % pieces * length, count = std::min(length, pixels - first);
           auto group = [&](auto v, int64_t from) {

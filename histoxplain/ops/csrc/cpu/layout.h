@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "share.h"
 #include "vector.h"
 
 namespace histoxplain {

@@ -1,6 +1,8 @@
 // Activations as the kernels of a generator's layers want them, and where those work.
 #pragma once
 
+#include <cstdlib>
+
 #include "layout.h"
 #include "tile.h"
 
@@ -36,7 +38,7 @@ Plane<T> unbordered(const Tensor& x) {
 
 template <class T>
 void clear_border(const Plane<T>& p) {
-  torch::stable::parallel_for(0, p.images, 4, [&](int64_t begin, int64_t end) {
+  share_range(p.images, 4, [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; n++) {
       T* top = p.at(n, -1, -1);
       std::fill(top, top + p.row(), T{});
@@ -57,6 +59,7 @@ struct Room {
   Room() = default;
   explicit Room(const Tensor& workspace)
       : start(write<char>(workspace)), size(workspace.numel() * workspace.element_size()) {}
+  Room(char* start_, int64_t size_) : start(start_), size(size_) {}
 
   template <class T>
   T* take(int64_t count) {
@@ -67,6 +70,23 @@ struct Room {
     return reinterpret_cast<T*>(piece);
   }
 };
+
+// Memory that a thread keeps from call to call, which then is in the caches.
+inline Room kept_room(int64_t size) {
+  struct Kept {
+    char* memory = nullptr;
+    int64_t size = 0;
+    ~Kept() { std::free(memory); }
+  };
+  thread_local Kept kept;
+  if (size > kept.size) {
+    std::free(kept.memory);
+    kept.size = ceil_div(size, 4096) * 4096;
+    kept.memory = static_cast<char*>(std::aligned_alloc(4096, kept.size));
+    STD_TORCH_CHECK(kept.memory, "no memory is left");
+  }
+  return {kept.memory, size};
+}
 
 inline void check_plane(const char* name, const Tensor& x) {
   STD_TORCH_CHECK(x.dim() == 4 && x.is_contiguous() && x.size(3) % CHANNELS == 0, "`", name,

@@ -160,7 +160,7 @@ void pointwise(Tensor x, Tensor weight, Tensor y) {
     using T = decltype(element);
     by_few(few, [&](auto number) {
       constexpr int FEW = decltype(number)::value;
-      torch::stable::parallel_for(0, sides.images * pieces, 1, [&](int64_t begin, int64_t end) {
+      share_range(sides.images * pieces, 1, [&](int64_t begin, int64_t end) {
         std::vector<float> turned(FEW * many), colours(FEW * PIECE);
         for (int64_t i = begin; i < end; i++) {
           int64_t first = i % pieces * PIECE, count = std::min(PIECE, sides.pixels - first);
@@ -187,7 +187,7 @@ void pointwise_weight_gradient(Tensor x, Tensor dy, Tensor dw) {
     using T = decltype(element);
     by_few(few, [&](auto number) {
       constexpr int FEW = decltype(number)::value;
-      torch::stable::parallel_for(0, sides.images, 1, [&](int64_t begin, int64_t end) {
+      share_range(sides.images, 1, [&](int64_t begin, int64_t end) {
         std::vector<float> totals(FEW * many), colours(FEW * PIECE);
         for (int64_t image = begin; image < end; image++) {
           std::fill(totals.begin(), totals.end(), 0.0f);

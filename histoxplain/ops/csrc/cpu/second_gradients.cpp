@@ -61,7 +61,7 @@ std::tuple<Tensor, Tensor, Tensor> epilogue_second_gradients(Tensor dy, Tensor x
     using T = decltype(element);
     const Streams<T> images{read<T>(dy), read<T>(x), read<T>(slopes ? y : x), read<T>(ddx), write<T>(d_dy), write<T>(d_x)};
     with_activation<T>({act_named(act), alpha, gain, clamp}, [&](const auto& applied) {
-      torch::stable::parallel_for(0, n * pieces, 1, [&](int64_t begin, int64_t end) {
+      share_range(n * pieces, 1, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; i++) {
           int64_t image = i / pieces, first = i % pieces * length, count = std::min(length, pixels - first);
           auto group = [&](auto v, int64_t from) {

@@ -6,8 +6,6 @@
 
 #include "fir.h"
 
-#define INLINE __attribute__((always_inline))  // else what a window holds lies in memory
-
 namespace histoxplain {
 
 constexpr int TAPS = 4;

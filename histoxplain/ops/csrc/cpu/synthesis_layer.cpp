@@ -16,9 +16,9 @@ struct Kept {
   int64_t top, bottom;
 
   template <class S>
-  void operator()(const Patch<S>& patch, int64_t) const {
+  inline INLINE void operator()(const Patch<S>& patch, int64_t) const {
     T* p = to.at(patch.n, patch.y - top, patch.x) + patch.channel;
-    patch.visit(bottom, to.width, [&](int64_t i, int64_t j, floats value) {
+    patch.visit(bottom, to.width, [&](int64_t i, int64_t j, floats value) INLINE {
       store(p + i * to.row() + j * to.channels, value);
     });
   }

@@ -58,7 +58,7 @@ void run(const Plane<T>& in, const Tensor& weight, const float* styles, const fl
     weights[n * image + o * in.channels + c] = kernels.data[o * kernels.into + c] * styles[n * in.channels + c];
   }
   floats most = splat<floats>(clamp < 0 ? INFINITY : (float)clamp);
-  torch::stable::parallel_for(0, in.images * in.height, ceil_div(GRAIN, in.row()), [&](int64_t begin, int64_t end) {
+  share_range(in.images * in.height, ceil_div(GRAIN, in.row()), [&](int64_t begin, int64_t end) {
     std::vector<float> between(in.width / 2 + 2);
     for (int64_t row = begin; row < end; row++) {
       int64_t n = row / in.height, y = row % in.height;

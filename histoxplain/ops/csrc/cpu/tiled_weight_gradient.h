@@ -10,7 +10,8 @@
 
 namespace histoxplain {
 
-constexpr int64_t GRADIENT_BYTES = 1 << 20;  // of transformed tiles that are multiplied at a time
+constexpr int64_t GRADIENT_BYTES = 3 << 20;  // of transformed tiles that are multiplied at a time
+constexpr int64_t TOGETHER = 2;              // rows of factors that a thread makes before it takes the next
 constexpr int64_t LEAST_PIXELS = 512;        // from which this is faster than tap by tap
 constexpr int64_t DEEP = CHANNELS;           // input channels whose sums become weights together
 
@@ -34,17 +35,10 @@ class Factors {
   using F = typename Factor<T>::type;
   using Corner = std::array<int64_t, 3>;  // of a tile: image, row, column
 
-  // The memory of `most` rows for each of `threads`.
-  Factors(const Plane<T>& in, int64_t most, int64_t threads, Room& room)
-      : step(in.channels + CHANNELS), in_(in), term_(most * step), share_(TERMS * TERMS * term_),
-        memory_(room.take<F>(threads * share_)), nothing_(in.channels) {}
-
-  // The part of one thread.
-  Factors of(int64_t thread) const {
-    Factors part = *this;
-    part.memory_ += thread * share_;
-    return part;
-  }
+  // The memory of `most` rows.
+  Factors(const Plane<T>& in, int64_t most, Room& room)
+      : step(in.channels + CHANNELS), in_(in), term_(most * step), memory_(room.take<F>(TERMS * TERMS * term_)),
+        nothing_(in.channels) {}
 
   const F* at(int term, int64_t channel) const { return memory_ + term * term_ + channel; }
 
@@ -52,8 +46,9 @@ class Factors {
   // `along` each axis.
   template <class Along>
   void take(int64_t row, const std::array<Corner, PAIR<T>>& corners, const float* style, int64_t image,
-            const Along& along) {
+            const Along& along) const {
     const T* pixels[PAIR<T>][READS][READS];
+    const int64_t term = term_, next = step;  // the compiler cannot know that they stay
     for (int64_t p = 0; p < PAIR<T>; p++) find(corners[p], pixels[p]);
     for (int64_t c = 0; c < in_.channels; c += LANE) {
       alignas(64) float half[PAIR<T>][TERMS][READS][LANE];  // loops over these stay loops, what they hold is unrolled
@@ -67,7 +62,7 @@ class Factors {
         }
       }
       F* to = memory_ + row * step + c;
-      for (int i = 0; i < TERMS; i++, to += TERMS * term_) {
+      for (int i = 0; i < TERMS; i++, to += TERMS * term) {
         std::array<std::array<floats, TERMS>, PAIR<T>> terms;
         each<PAIR<T>>([&](auto p) {
           std::array<floats, READS> across;
@@ -77,7 +72,8 @@ class Factors {
         each<TERMS>([&](auto j) {
           std::array<floats, PAIR<T>> factors;
           each<PAIR<T>>([&](auto p) { factors[p] = terms[p][j]; });
-          store_factors<T>(to + j * term_, factors);
+          store_factors<T>(to + j * term, factors);
+          __builtin_prefetch(to + j * term + next, 1);
         });
       }
     }
@@ -99,26 +95,22 @@ class Factors {
   }
 
   const Plane<T>& in_;
-  int64_t term_, share_;
+  int64_t term_;
   F* memory_;
   std::vector<T> nothing_;
 };
 
-// What all threads' sums of products (terms along both axes, blocks of IN x OUT) make of the weight of DEEP input
-// channels and up to OUT output channels, whose rows lie `row` apart.
+// What sums of products (terms along both axes, blocks of IN x OUT) make of the weight of DEEP input channels and up to
+// OUT output channels, whose rows lie `row` apart.
 template <class S, class T>
-void gradient_block(const float* sums, int64_t term, int64_t part, int64_t parts, float* dw, int64_t row, int64_t out) {
+void gradient_block(const float* sums, int64_t term, float* dw, int64_t row, int64_t out) {
   constexpr int TERMS = S::KERNELS;
   alignas(64) float taps[DEEP * 9][OUT<T>];
   for (int64_t i = 0; i < DEEP * OUT<T>; i += LANE) {
     std::array<std::array<floats, TERMS>, 3> half;
     each<TERMS>([&](auto x) {
       std::array<floats, TERMS> column;
-      each<TERMS>([&](auto y) {
-        const float* at = sums + (y * TERMS + x) * term + i;
-        column[y] = load(at);
-        for (int64_t p = 1; p < parts; p++) column[y] += load(at + p * part);
-      });
+      each<TERMS>([&](auto y) { column[y] = load(sums + (y * TERMS + x) * term + i); });
       auto found = S::gradient(column);
       each<3>([&](auto y) { half[y][x] = found[y]; });
     });
@@ -137,15 +129,16 @@ void gradient_block(const float* sums, int64_t term, int64_t part, int64_t parts
   }
 }
 
-// Adds the products of `count` rows of factors to sums (terms along both axes, blocks of IN x OUT), or begins them.
+// Adds the products of `count` rows of factors to the sums of kernel (y, x), blocks of IN x OUT, or begins them.
 template <class S, class T, class X, class Y>
-void add_products(const X& xs, const Y& dys, int64_t count, int64_t in, int64_t out, float* sums, bool begun) {
-  int64_t block = IN * OUT<T>, term = in / IN * ceil_div(out, OUT<T>) * block;
+void add_products(const X& xs, const Y& dys, int64_t count, int64_t in, int64_t out, int y, int x, float* sums,
+                  bool begun) {
+  constexpr int64_t block = IN * OUT<T>;
+  if (!begun) std::fill_n(sums, in / IN * ceil_div(out, OUT<T>) * block, 0.0f);
   for (int k = 0; k < S::TERMS * S::TERMS; k++) {
-    int y = k / S::TERMS, x = k % S::TERMS, back = S::back(y) * S::BACK + S::back(x);
-    bool first = S::kernel(y) == y && S::kernel(x) == x;
-    float* to = sums + (S::kernel(y) * S::KERNELS + S::kernel(x)) * term;
-    if (first && !begun) std::fill_n(to, term, 0.0f);
+    int v = k / S::TERMS, u = k % S::TERMS, back = S::back(v) * S::BACK + S::back(u);
+    if (S::kernel(v) != y || S::kernel(u) != x) continue;
+    float* to = sums;
     for (int64_t o = 0; o < out; o += OUT<T>) {
       for (int64_t c = 0; c < in; c += IN, to += block) {
         accumulate<T>(xs.at(k, c), dys.at(back, o), to, 1, count, 0, xs.step, dys.step);
@@ -154,65 +147,62 @@ void add_products(const X& xs, const Y& dys, int64_t count, int64_t in, int64_t 
   }
 }
 
-// `style` scales what went in, (N, C) if there is one.
+// `style` scales what went in, (N, C) if there is one. All threads transform a band of tiles, and then each multiplies the
+// terms of some kernels: a sum has one place and one order.
 template <class S, class T>
 void tiled_weight_gradient(const Tensor& x, const std::optional<Tensor>& style, const Tensor& dy, const Tensor& dw) {
-  constexpr int TERMS = S::TERMS, BACK = S::BACK;
+  constexpr int TERMS = S::TERMS, BACK = S::BACK, KERNELS = S::KERNELS;
   Plane<T> in = unbordered<T>(x), from = unbordered<T>(dy);
   Tiling<S> tiling(in, from.width, 0, from.height);
   int64_t row = (TERMS * TERMS * (in.channels + CHANNELS) + BACK * BACK * (from.channels + CHANNELS)) *
                 (int64_t)sizeof(typename Factor<T>::type);
   int64_t most = std::max<int64_t>(GRADIENT_BYTES / row, 16), tiles = tiling.tiles(), rows = ceil_div(tiles, PAIR<T>);
-  int64_t parts = std::min<int64_t>(torch::stable::get_num_threads(), ceil_div(rows, most));
-  int64_t bands = ceil_div(ceil_div(rows, most), parts) * parts;
-  int64_t groups = in.channels / IN, block = IN * OUT<T>, term = groups * ceil_div(from.channels, OUT<T>) * block;
-  int64_t part = S::KERNELS * S::KERNELS * term;
+  int64_t bands = ceil_div(rows, most), groups = in.channels / IN, block = IN * OUT<T>;
+  int64_t term = groups * ceil_div(from.channels, OUT<T>) * block;
   auto place = [&](Room room) {
-    Factors<S::READS, TERMS, T> xs(in, most, parts, room);
-    Factors<S::MADE, BACK, T> dys(from, most, parts, room);
-    float* sums = room.take<float>(parts * part);  // of each thread, added up in their order
+    Factors<S::READS, TERMS, T> xs(in, most, room);
+    Factors<S::MADE, BACK, T> dys(from, most, room);
+    float* sums = room.take<float>(KERNELS * KERNELS * term);
     return std::tuple(xs, dys, sums, room.used);
   };
   std::vector<float> ones(std::max(in.channels, from.channels), 1);
   const float* styles = style ? read<float>(*style) : ones.data();
   int64_t image = style ? in.channels : 0;
-  Tensor memory = torch::stable::new_empty(dw, {std::get<3>(place(Room()))}, ScalarType::Byte);
-  auto places = place(Room(memory));
-  float* sums = std::get<2>(places);
-  auto sum_up = [&](int64_t thread) {
-    auto xs = std::get<0>(places).of(thread);
-    auto dys = std::get<1>(places).of(thread);
-    int64_t begin = thread * bands / parts, end = (thread + 1) * bands / parts;
-    for (int64_t band = begin; band < end; band++) {
-      int64_t first = band * rows / bands * PAIR<T>, last = std::min((band + 1) * rows / bands * PAIR<T>, tiles);
-      std::array<std::array<int64_t, 3>, PAIR<T>> corners, returned;
-      tiling.visit(first, last - first, [&](int64_t i, int64_t n, int64_t v, int64_t u) {
-        bool low = v + 1 == tiling.parts[0].rows;  // the memory of the next row of tiles is asked for
-        int64_t m = low ? std::min(n + 1, in.images - 1) : n, y = low ? 0 : v + 1;
-        expect<S::STEP, false>(in, m, y * S::STEP, u * S::STEP, 0, in.channels);
-        expect<S::MADE, false>(from, m, y * S::MADE, u * S::MADE, 0, from.channels);
-        int64_t p = i % PAIR<T>;
-        corners[p] = {n, v * S::STEP - S::PAD, u * S::STEP - S::PAD};
-        returned[p] = {n, v * S::MADE, u * S::MADE};
-        if (first + i + 1 == tiles && p + 1 < PAIR<T>) corners[p + 1] = returned[p + 1] = {n, in.height, in.width};
-        else if (p + 1 < PAIR<T>) return;
-        xs.take(i / PAIR<T>, corners, styles, image, [](const auto& d) { return S::input(d); });
-        dys.take(i / PAIR<T>, returned, ones.data(), 0, [](const auto& d) { return S::returned(d); });
-      });
-      int64_t count = ceil_div(last - first, PAIR<T>);
-      add_products<S, T>(xs, dys, count, in.channels, from.channels, sums + thread * part, band > begin);
-    }
+  const auto [xs, dys, sums, used] = place(kept_room(std::get<3>(place(Room()))));
+  auto take = [&](int64_t start, int64_t begin, int64_t end) {  // rows, the first of which is `start`
+    int64_t first = begin * PAIR<T>, last = std::min(end * PAIR<T>, tiles);
+    std::array<std::array<int64_t, 3>, PAIR<T>> corners, returned;
+    tiling.visit(first, last - first, [&](int64_t i, int64_t n, int64_t v, int64_t u) {
+      bool low = v + 1 == tiling.parts[0].rows;  // the memory of the next row of tiles is asked for
+      int64_t m = low ? std::min(n + 1, in.images - 1) : n, y = low ? 0 : v + 1;
+      expect<S::STEP, false>(in, m, y * S::STEP, u * S::STEP, 0, in.channels);
+      expect<S::MADE, false>(from, m, y * S::MADE, u * S::MADE, 0, from.channels);
+      int64_t p = i % PAIR<T>;
+      corners[p] = {n, v * S::STEP - S::PAD, u * S::STEP - S::PAD};
+      returned[p] = {n, v * S::MADE, u * S::MADE};
+      if (first + i + 1 == tiles && p + 1 < PAIR<T>) corners[p + 1] = returned[p + 1] = {n, in.height, in.width};
+      else if (p + 1 < PAIR<T>) return;
+      int64_t to = begin - start + i / PAIR<T>;
+      xs.take(to, corners, styles, image, [](const auto& d) { return S::input(d); });
+      dys.take(to, returned, ones.data(), 0, [](const auto& d) { return S::returned(d); });
+    });
   };
-  torch::stable::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t thread = begin; thread < end; thread++) sum_up(thread);
-  });
+  for (int64_t band = 0; band < bands; band++) {
+    int64_t start = band * rows / bands, count = (band + 1) * rows / bands - start;
+    share_out(ceil_div(count, TOGETHER), [&](int64_t item, int64_t) {
+      take(start, start + item * TOGETHER, start + std::min((item + 1) * TOGETHER, count));
+    });
+    share_out(KERNELS * KERNELS, [&](int64_t item, int64_t) {
+      int64_t kernel = KERNELS * KERNELS - 1 - item;  // those with most products first
+      add_products<S, T>(xs, dys, count, in.channels, from.channels, kernel / KERNELS, kernel % KERNELS,
+                         sums + kernel * term, band > 0);
+    });
+  }
   constexpr int64_t together = DEEP / IN;
-  torch::stable::parallel_for(0, term / block / together, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin * together; i < end * together; i += together) {
-      int64_t o = i / groups * OUT<T>, row = in.channels * 9;
-      gradient_block<S, T>(sums + i * block, term, part, parts, write<float>(dw) + o * row + i % groups * IN * 9, row,
-                           from.channels - o);
-    }
+  share_out(term / block / together, [&](int64_t item, int64_t) {
+    int64_t i = item * together, o = i / groups * OUT<T>, row = in.channels * 9;
+    gradient_block<S, T>(sums + i * block, term, write<float>(dw) + o * row + i % groups * IN * 9, row,
+                         from.channels - o);
   });
 }
 

@@ -199,7 +199,7 @@ template <class T>
 void in_strips(const Tensor& x, const Filter& filter, const Tensor& out) {
   Strips<T> strips(filter);
   int64_t each = filter.strips(), grain = std::max<int64_t>(1, GRAIN / (STRIP * filter.result_row()));
-  torch::stable::parallel_for(0, x.size(0) * each, grain, [&](int64_t begin, int64_t end) {
+  share_range(x.size(0) * each, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
       int64_t image = i / each;
       T* to = write<T>(out) + image * filter.y.out * filter.result_row();
@@ -226,7 +226,7 @@ template <class T, bool ADDS = false>
 void by_rows(const Tensor& image, const Call& call, const Tensor& out) {
   int64_t rows = out.numel() / (call.x.out * call.unit), row = call.x.out * call.unit;
   int64_t plane = call.y.in * call.x.in * call.unit;
-  torch::stable::parallel_for(0, rows, std::max<int64_t>(1, GRAIN / row), [&](int64_t begin, int64_t end) {
+  share_range(rows, std::max<int64_t>(1, GRAIN / row), [&](int64_t begin, int64_t end) {
     Rows<T, ADDS> make(call.y, call.x, call.terms, call.unit);
     for (int64_t i = begin; i < end; i++) {
       make.make(read<T>(image) + i / call.y.out * plane, i % call.y.out, write<T>(out) + i * row);

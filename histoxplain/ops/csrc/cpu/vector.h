@@ -13,6 +13,8 @@
 #include <immintrin.h>
 #endif
 
+#define INLINE __attribute__((always_inline))  // else what lies in registers goes through memory
+
 namespace histoxplain {
 
 #if defined(__AVX512F__)

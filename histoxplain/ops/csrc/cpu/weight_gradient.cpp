@@ -12,6 +12,8 @@
 namespace histoxplain {
 namespace {
 
+constexpr int64_t SUMS_BYTES = 1 << 20;  // for which parts of the work are made smaller
+
 inline int64_t blocks(int64_t n, int64_t of) { return (n + of - 1) / of; }
 
 // Rows of images (N, H, W, C) as (blocks of channels, rows, W + 2 pad, channels of a block), with zeros around the image
@@ -79,18 +81,19 @@ void weight_gradient(const Tensor& x, const Tensor& dy, const Tensor& dw, int64_
   int64_t band = std::clamp<int64_t>(128 / width, 1, height);              // rows of dy that stay in the first cache
   int64_t chunk = std::clamp<int64_t>(512 / (width * band), 1, 8) * band;  // and in the second
   int64_t chunks = blocks(height, chunk), work = images * chunks;
-  int64_t share = blocks(work, torch::stable::get_num_threads()), parts = blocks(work, share);
-  int64_t block = taps * IN * OUT<T>, tasks = blocks(out, OUT<T>) * blocks(in, IN);
-  std::vector<S> sums(parts * tasks * block);  // of each thread, added up in their order
-  torch::stable::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
+  int64_t block = taps * IN * OUT<T>, tasks = blocks(out, OUT<T>) * blocks(in, IN), all = tasks * block;
+  int64_t most = std::max<int64_t>(torch::stable::get_num_threads(), SUMS_BYTES / (all * sizeof(S)));
+  int64_t parts = std::min({work, most, parts_of_sums()});
+  std::vector<S> sums(parts * all);  // of each part, added up in their order
+  share_out(parts, [&](int64_t part, int64_t) {
     Packed<T, IN> xs(x, padding, (chunk - 1) * stride + tall);
     Packed<T, OUT<T>> dys(dy, 0, chunk);
-    for (int64_t item = begin * share; item < std::min(work, end * share); item++) {
+    for (int64_t item = part * work / parts; item < (part + 1) * work / parts; item++) {
       int64_t top = item % chunks * chunk, rows = std::min(chunk, height - top);
       xs.take(item / chunks, top * stride, (rows - 1) * stride + tall);
       dys.take(item / chunks, top, rows);
       for (int64_t task = 0; task < tasks; task++) {
-        S* to = &sums[(item / share * tasks + task) * block];
+        S* to = &sums[part * all + task * block];
         for (int64_t y = 0; y < rows; y += band) {
           for (int64_t tap = 0; tap < taps; tap++) {
             const auto* start = xs.at(task % xs.groups, y * stride + tap / broad) + tap % broad * IN;
@@ -102,14 +105,14 @@ void weight_gradient(const Tensor& x, const Tensor& dy, const Tensor& dw, int64_
     }
   });
   S* total = write<S>(dw);
-  torch::stable::parallel_for(0, tasks, 1, [&](int64_t begin, int64_t end) {
+  share_range(tasks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin * block; i < end * block; i++) {
       int64_t o = i / block / blocks(in, IN) * OUT<T> + i % OUT<T>;
       int64_t channel = i / block % blocks(in, IN) * IN + i / OUT<T> % IN;
       if (o >= out || channel >= in) continue;
       S& to = total[(o * in + channel) * taps + i % block / (IN * OUT<T>)];
       to = sums[i];
-      for (int64_t part = 1; part < parts; part++) to += sums[part * tasks * block + i];
+      for (int64_t part = 1; part < parts; part++) to += sums[part * all + i];
     }
   });
 }

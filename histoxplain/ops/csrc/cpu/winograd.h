@@ -20,7 +20,7 @@ struct Patch {
 
   // f(row, column, value) of those that lie within
   template <class F>
-  void visit(int64_t height, int64_t width, F&& f) const {
+  inline INLINE void visit(int64_t height, int64_t width, F&& f) const {
     bool whole = y + S::MADE <= height && x + S::MADE <= width;
     if (whole) {
       each<S::MADE>([&](auto i) { each<S::MADE>([&](auto j) { f(i, j, values[i][j]); }); });
@@ -122,7 +122,7 @@ inline __attribute__((always_inline)) void expect(const Plane<T>& p, int64_t n, 
 
 // The transformed tile at (y, x) of tiles, of all channels times their style. `edge` has room for a tile.
 template <class S, class T>
-void transform(const Plane<T>& in, int64_t n, int64_t y, int64_t x, const float* style, T* edge, T* to,
+inline INLINE void transform(const Plane<T>& in, int64_t n, int64_t y, int64_t x, const float* style, T* edge, T* to,
                int64_t stride) {
   int64_t row;
   const T* from = window<S::READS>(in, n, y * S::STEP - S::PAD, x * S::STEP - S::PAD, edge, row);
@@ -144,7 +144,7 @@ void transform(const Plane<T>& in, int64_t n, int64_t y, int64_t x, const float*
 
 // The values that the products of one tile make, for LANE channels.
 template <class S>
-inline auto untransform(const float* sums, int64_t stride) {
+inline INLINE auto untransform(const float* sums, int64_t stride) {
   std::array<std::array<floats, S::PRODUCTS>, S::MADE> half;
   each<S::PRODUCTS>([&](auto j) {
     std::array<floats, S::PRODUCTS> column;
@@ -190,13 +190,13 @@ class Convolution {
   // Packs what is packed at once.
   void prepare() {
     if (!at_once_) return;
-    share_out(shape_.blocks(), [&](int64_t thread, int64_t block) {
+    share_out(shape_.blocks(), [&](int64_t block, int64_t thread) {
       pack_block(thread, block, weights_ + shape_.start(block));
     });
   }
 
-  // Calls emit(patch, thread) for every tile and vector of channels; it writes to the plane `emit.to`, which begins
-  // at row `emit.top`.
+  // Calls emit(patch, part) for every tile and vector of channels; it writes to the plane `emit.to`, which begins
+  // at row `emit.top`. Of one part of the work, or of one channel, nothing is done twice at the same time.
   template <class Emit>
   void run(const Tiling<S>& tiling, const Emit& emit) const {
     if (at_once_) bands(tiling, emit);
@@ -210,16 +210,6 @@ class Convolution {
   int64_t edge_share() const { return S::READS * S::READS * in_.channels; }
   int64_t sums_share() const { return S::PRODUCTS * S::PRODUCTS * (at_a_time_ | 1) * BLOCK; }
 
-  // f(thread, item) of all items, in as many stretches as there are threads.
-  template <class F>
-  void share_out(int64_t items, const F& f) const {
-    torch::stable::parallel_for(0, threads_, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t thread = begin; thread < end; thread++) {
-        for (int64_t i = thread * items / threads_; i < (thread + 1) * items / threads_; i++) f(thread, i);
-      }
-    });
-  }
-
   void pack_block(int64_t thread, int64_t block, T* to) const {
     float* energy = modulation_.scale ? energies_ + thread * energy_share() : nullptr;
     pack<S, 3>(kernels_, shape_, block, to, nullptr, energy);
@@ -228,13 +218,15 @@ class Convolution {
 
   template <class Emit>
   void bands(const Tiling<S>& tiling, const Emit& emit) const {
-    int64_t tiles = tiling.tiles(), bands = ceil_div(ceil_div(tiles, most_), threads_) * threads_;
-    share_out(bands, [&](int64_t thread, int64_t band) {
+    int64_t tiles = tiling.tiles(), bands = ceil_div(tiles, most_), parts = std::min(bands, parts_of_sums());
+    share_out(parts, [&](int64_t part, int64_t thread) {
       T* terms = terms_ + thread * terms_share();
-      int64_t first = band * tiles / bands, count = (band + 1) * tiles / bands - first;
-      transform_tiles(tiling, first, count, thread, terms);
-      for (int64_t block = 0; block < shape_.blocks(); block++) {
-        multiply(tiling, first, count, terms, block, weights_ + shape_.start(block), thread, emit);
+      for (int64_t band = part * bands / parts; band < (part + 1) * bands / parts; band++) {
+        int64_t first = band * tiles / bands, count = (band + 1) * tiles / bands - first;
+        transform_tiles(tiling, first, count, thread, terms);
+        for (int64_t block = 0; block < shape_.blocks(); block++) {
+          multiply(tiling, first, count, terms, block, weights_ + shape_.start(block), thread, part, emit);
+        }
       }
     });
   }
@@ -244,16 +236,16 @@ class Convolution {
     int64_t tiles = tiling.tiles(), chunks = ceil_div(tiles, most_);
     for (int64_t chunk = 0; chunk < chunks; chunk++) {
       int64_t from = chunk * tiles / chunks, to = (chunk + 1) * tiles / chunks;
-      share_out(to - from, [&](int64_t thread, int64_t i) {
+      share_out(to - from, [&](int64_t i, int64_t thread) {
         transform_tiles(tiling, from + i, 1, thread, terms_ + i * in_.channels);
       });
-      share_out(shape_.blocks(), [&](int64_t thread, int64_t block) {
+      share_out(shape_.blocks(), [&](int64_t block, int64_t thread) {
         T* weights = weights_ + thread * block_share();
         pack_block(thread, block, weights);
         int64_t parts = ceil_div(to - from, at_a_time_);
         for (int64_t part = 0; part < parts; part++) {
           int64_t skip = part * (to - from) / parts, count = (part + 1) * (to - from) / parts - skip;
-          multiply(tiling, from + skip, count, terms_ + skip * in_.channels, block, weights, thread, emit);
+          multiply(tiling, from + skip, count, terms_ + skip * in_.channels, block, weights, thread, 0, emit);
         }
       });
     }
@@ -271,7 +263,7 @@ class Convolution {
   // Transformed tiles times one block, and what they make.
   template <class Emit>
   void multiply(const Tiling<S>& tiling, int64_t first, int64_t count, const T* terms, int64_t block, const T* weights,
-                int64_t thread, const Emit& emit) const {
+                int64_t thread, int64_t part, const Emit& emit) const {
     int64_t wide = shape_.width(block), stride = (count | 1) * wide;
     float* sums = sums_ + thread * sums_share();
     const Emit sink = emit;  // where no store can change it
@@ -296,11 +288,11 @@ class Convolution {
         }
       });
     }
-    tiling.visit(first, count, [&](int64_t i, int64_t n, int64_t y, int64_t x) {
+    tiling.visit(first, count, [&](int64_t i, int64_t n, int64_t y, int64_t x) INLINE {
       expect<S::MADE, true>(sink.to, n, y * S::MADE - sink.top, (x + AHEAD) * S::MADE, block * BLOCK, wide);
       for (int64_t o = 0; o < wide; o += LANE) {
         sink(Patch<S>{n, y * S::MADE, x * S::MADE, block * BLOCK + o, untransform<S>(sums + i * wide + o, stride)},
-             thread);
+             part);
       }
     });
   }
