@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 RECIPE := setup.cfg pyproject.toml constraints.txt
+AT_ONCE := --numprocesses auto --maxprocesses 4
 
 .DEFAULT_GOAL := help
 .PHONY: help demo lab pages app test bench clean
@@ -31,7 +32,7 @@ app: $(VENV)/.ready  ## open the web page
 test: $(VENV)/.ready-test  ## style, unit tests, import contract, doctests and every notebook
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/pytest
+	$(BIN)/pytest $(AT_ONCE) --dist worksteal
 	$(BIN)/pytest --nbval-lax --nbval-current-env notebooks
 
 bench: $(VENV)/.ready  ## measure speed on this machine

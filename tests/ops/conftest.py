@@ -10,6 +10,14 @@ from histoxplain.ops import reference_only
 from histoxplain.ops._library import is_native
 
 
+@pytest.fixture(autouse=True)
+def _several_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(before, 2))
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def op_fixtures(shared):
     folder = shared / "fixtures" / "stylegan2"
