@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdlib>
+#include <memory>
 
 #include "layout.h"
 #include "tile.h"
@@ -73,19 +74,17 @@ struct Room {
 
 // Memory that a thread keeps from call to call, which then is in the caches.
 inline Room kept_room(int64_t size) {
-  struct Kept {
-    char* memory = nullptr;
-    int64_t size = 0;
-    ~Kept() { std::free(memory); }
-  };
-  thread_local Kept kept;
-  if (size > kept.size) {
-    std::free(kept.memory);
-    kept.size = ceil_div(size, 4096) * 4096;
-    kept.memory = static_cast<char*>(std::aligned_alloc(4096, kept.size));
-    STD_TORCH_CHECK(kept.memory, "no memory is left");
+  constexpr int64_t PAGE = 4096;
+  thread_local std::unique_ptr<char, void (*)(void*)> memory(nullptr, std::free);
+  thread_local int64_t most = 0;
+  if (size > most) {
+    memory.reset();  // before there is more
+    most = 0;
+    memory.reset(static_cast<char*>(std::aligned_alloc(PAGE, ceil_div(size, PAGE) * PAGE)));
+    STD_TORCH_CHECK(memory, "there is no memory for what a kernel keeps");
+    most = size;
   }
-  return {kept.memory, size};
+  return {memory.get(), size};
 }
 
 inline void check_plane(const char* name, const Tensor& x) {

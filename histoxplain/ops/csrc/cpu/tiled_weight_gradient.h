@@ -168,7 +168,10 @@ void tiled_weight_gradient(const Tensor& x, const std::optional<Tensor>& style, 
   std::vector<float> ones(std::max(in.channels, from.channels), 1);
   const float* styles = style ? read<float>(*style) : ones.data();
   int64_t image = style ? in.channels : 0;
-  const auto [xs, dys, sums, used] = place(kept_room(std::get<3>(place(Room()))));
+  const auto places = place(kept_room(std::get<3>(place(Room()))));
+  const auto& xs = std::get<0>(places);
+  const auto& dys = std::get<1>(places);
+  float* sums = std::get<2>(places);
   auto take = [&](int64_t start, int64_t begin, int64_t end) {  // rows, the first of which is `start`
     int64_t first = begin * PAIR<T>, last = std::min(end * PAIR<T>, tiles);
     std::array<std::array<int64_t, 3>, PAIR<T>> corners, returned;
