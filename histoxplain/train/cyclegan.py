@@ -19,9 +19,9 @@ from histoxplain.models.classifier import Classifier, load_classifier
 from histoxplain.models.cyclegan import PatchDiscriminator, Translator, TranslatorConfig, save_translator
 from histoxplain.train.class_turns import ClassTurns
 from histoxplain.train.config_cyclegan import CHANGEABLE, CycleGANConfig
+from histoxplain.train.descent import apply_gradients
 from histoxplain.train.distributed import average_, begin, copy_from_first_, gather, joint_draws, mine
 from histoxplain.train.ema import ema_beta, update_ema
-from histoxplain.train.gan import apply_gradients
 from histoxplain.train.jitter import jitter
 from histoxplain.train.loop import STATE, open_run, save_snapshot
 from histoxplain.train.pixels import LabelledPixels, labelled_splits

@@ -25,8 +25,8 @@ from histoxplain.models.detail_encoder import DetailEncoder, config_for, encode
 from histoxplain.models.feature_encoder import KIND as BESIDE
 from histoxplain.train.beside import BesideGenerator
 from histoxplain.train.config_encoder import CHANGEABLE, EncoderTrainingConfig
+from histoxplain.train.descent import apply_gradients
 from histoxplain.train.ema import ema_beta, update_ema
-from histoxplain.train.gan import apply_gradients
 from histoxplain.train.grow import transfer
 from histoxplain.train.latents import Latents
 from histoxplain.train.loop import STATE, open_run, save_snapshot

@@ -22,6 +22,7 @@ from histoxplain.models.stylegan2 import Discriminator, Generator, save_discrimi
 from histoxplain.ops.convolution_layer import layers_in_parts
 from histoxplain.train.ada import AdaptiveAugment
 from histoxplain.train.config_gan import GANConfig
+from histoxplain.train.descent import apply_gradients, lazy_adam
 from histoxplain.train.distributed import (
     average_,
     begin,
@@ -400,33 +401,10 @@ def _batch_of_each(config: GANConfig) -> int:
     return config.batch // n
 
 
-def lazy_adam(lr: float, interval: int) -> tuple[float, tuple[float, float]]:
-    """Learning rate and betas of an optimiser that also steps once every `interval` for a regulariser.
-
-    Example:
-        >>> lazy_adam(0.002, 4)
-        (0.0016, (0.0, 0.9919919678228657))
-    """
-    share = interval / (interval + 1) if interval else 1.0
-    return lr * share, (0.0, 0.99**share)
-
-
 def _adam(networks: list[nn.Module], lr: float, interval: int) -> torch.optim.Adam:
     lr, betas = lazy_adam(lr, interval)
     parameters = [parameter for network in networks for parameter in network.parameters() if parameter.requires_grad]
     return torch.optim.Adam(parameters, lr=lr, betas=betas, eps=1e-8, fused=True)
-
-
-def apply_gradients(loss: Tensor, optimiser: torch.optim.Optimizer) -> None:
-    """One step of an optimiser down a loss, the mean of all processes', without what is not finite in its gradient."""
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    average_(gradients)
-    for gradient in gradients:
-        torch.nan_to_num(gradient, nan=0, posinf=1e5, neginf=-1e5, out=gradient)
-    optimiser.step()
 
 
 def _load_guides(config: GANConfig, device: torch.device) -> list[nn.Module]:

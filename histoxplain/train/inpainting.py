@@ -20,9 +20,9 @@ from histoxplain.models.inpainting import Inpainter, InpainterConfig, Projection
 from histoxplain.train.class_turns import ClassTurns
 from histoxplain.train.config_inpainting import CHANGEABLE, InpaintingConfig
 from histoxplain.train.cyclegan import CycleGANTraining, check_same_classes
+from histoxplain.train.descent import apply_gradients
 from histoxplain.train.elastic import bend
 from histoxplain.train.ema import ema_beta, update_ema
-from histoxplain.train.gan import apply_gradients
 from histoxplain.train.inpainting_losses import (
     HALF,
     critic_loss,

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from histoxplain.models import save_checkpoint
 from histoxplain.models.feature_encoder import KIND, FeatureEncoder
+from histoxplain.train.descent import apply_gradients
 from histoxplain.train.distributed import gather, joint_draws, mean
-from histoxplain.train.gan import apply_gradients
 from histoxplain.train.grow import transfer
 from histoxplain.train.layouts import SIDE, learn_layouts
 from histoxplain.train.loop import progress

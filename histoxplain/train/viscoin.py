@@ -26,9 +26,9 @@ from histoxplain.models.viscoin.model import config_for, pooled
 from histoxplain.models.viscoin.stages import stage_maps
 from histoxplain.train.beside import BesideGenerator
 from histoxplain.train.config_viscoin import CHANGEABLE, ViscoinConfig
+from histoxplain.train.descent import apply_gradients
 from histoxplain.train.ema import ema_beta, update_ema
 from histoxplain.train.encoder import FALL, RAMP
-from histoxplain.train.gan import apply_gradients
 from histoxplain.train.halves import Halves
 from histoxplain.train.loop import STATE, open_run, save_snapshot
 from histoxplain.train.moved import Move

@@ -7,8 +7,8 @@ import torch
 from histoxplain import ops
 from histoxplain.models import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig
 from histoxplain.train.ada import next_p
+from histoxplain.train.descent import lazy_adam
 from histoxplain.train.ema import ema_beta, update_ema
-from histoxplain.train.gan import lazy_adam
 from histoxplain.train.losses import (
     generator_loss,
     layout_correlation,
