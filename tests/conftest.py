@@ -7,7 +7,7 @@ from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # no test opens a window
 if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # of what tests start; the cores have enough to do
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # here and in what tests start; the cores have enough to do
 
 import pytest
 import torch
@@ -15,8 +15,7 @@ import torch
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 
-AT_ONCE = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
-torch.set_num_threads(1 if AT_ONCE > 1 else min(torch.get_num_threads(), 4))  # tiny tensors: more only wait
+torch.set_num_threads(min(torch.get_num_threads(), 4))  # tiny tensors: more threads only wait for each other
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ from histoxplain.ops._library import is_native
 
 @pytest.fixture(autouse=True)
 def _several_threads():
+    """Kernels share work; a test may set another number."""
     before = torch.get_num_threads()
     torch.set_num_threads(max(before, 2))
     yield

@@ -68,13 +68,6 @@ def test_epilogue_and_its_gradients(c, dtype, memory, image, rng):
         torch.testing.assert_close(got.double(), sums, rtol=1e-4, atol=1e-4)
 
 
-@pytest.fixture
-def with_threads():
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
 def back_through_layer(dy, x, w, style):
     dx, dstyle = torch.empty_like(x), torch.empty(style.shape)
     OPS.tiled_layer_backward(dy, w, 1, True, style, x, dx, dstyle)
@@ -82,7 +75,7 @@ def back_through_layer(dy, x, w, style):
 
 
 @pytest.mark.parametrize("op", ["filter", "epilogue", "weight in tiles", "weight tap by tap", "layer"])
-def test_whoever_computes_what_results_are_the_same(op, image, rng, with_threads):
+def test_whoever_computes_what_results_are_the_same(op, image, rng):
     x, dy = (image(5, 48, 33, 31, torch.bfloat16, torch.channels_last) for _ in range(2))
     w, style = torch.randn(48, 48, 3, 3, generator=rng), torch.randn(5, 48, generator=rng)
     f = torch.tensor([1.0, 3.0, 3.0, 1.0])
@@ -95,7 +88,7 @@ def test_whoever_computes_what_results_are_the_same(op, image, rng, with_threads
     }[op]
     found = {}
     for threads in (1, 2, 5):
-        with_threads(threads)
+        torch.set_num_threads(threads)
         found[threads], *again = (list(run()) for _ in range(4))
         assert all(torch.equal(*pair) for other in again for pair in zip(found[threads], other, strict=True))
     for threads in (2, 5):

@@ -13,7 +13,7 @@ struct Rounded {
   static constexpr int64_t top = 0;
 
   template <class S>
-  inline INLINE void operator()(const Patch<S>& patch, int64_t) const {
+  INLINE void operator()(const Patch<S>& patch, int64_t) const {
     T* p = to.at(patch.n, patch.y, patch.x) + patch.channel;
     patch.visit(to.height, to.width, [&](int64_t i, int64_t j, floats value) INLINE {
       store(p + i * to.row() + j * to.channels, value);
@@ -29,7 +29,7 @@ struct Finished {
   static constexpr int64_t top = 0;
 
   template <class S>
-  inline INLINE void operator()(const Patch<S>& patch, int64_t) const {
+  INLINE void operator()(const Patch<S>& patch, int64_t) const {
     Finish finish = finishing.at(patch.n, patch.channel);
     const float* noise = finishing.row(patch.n, patch.y) + patch.x;
     T* p = to.at(patch.n, patch.y, patch.x) + patch.channel;
@@ -49,7 +49,7 @@ struct Returned {
   static constexpr int64_t top = 0;
 
   template <class S>
-  inline INLINE void operator()(const Patch<S>& patch, int64_t part) const {
+  INLINE void operator()(const Patch<S>& patch, int64_t part) const {
     int64_t at = patch.n * x.channels + patch.channel, start = patch.y * x.row() + patch.x * x.channels;
     const T* from = x.at(patch.n, 0, 0) + start + patch.channel;
     T* p = to.at(patch.n, 0, 0) + start + patch.channel;

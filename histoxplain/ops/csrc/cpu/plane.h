@@ -58,9 +58,9 @@ struct Room {
   int64_t size = 0, used = 0;
 
   Room() = default;
-  explicit Room(const Tensor& workspace)
-      : start(write<char>(workspace)), size(workspace.numel() * workspace.element_size()) {}
   Room(char* start_, int64_t size_) : start(start_), size(size_) {}
+  explicit Room(const Tensor& workspace)
+      : Room(write<char>(workspace), workspace.numel() * workspace.element_size()) {}
 
   template <class T>
   T* take(int64_t count) {

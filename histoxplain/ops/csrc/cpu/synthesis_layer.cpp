@@ -16,7 +16,7 @@ struct Kept {
   int64_t top, bottom;
 
   template <class S>
-  inline INLINE void operator()(const Patch<S>& patch, int64_t) const {
+  INLINE void operator()(const Patch<S>& patch, int64_t) const {
     T* p = to.at(patch.n, patch.y - top, patch.x) + patch.channel;
     patch.visit(bottom, to.width, [&](int64_t i, int64_t j, floats value) INLINE {
       store(p + i * to.row() + j * to.channels, value);

@@ -14,8 +14,6 @@ namespace {
 
 constexpr int64_t SUMS_BYTES = 1 << 20;  // for which parts of the work are made smaller
 
-inline int64_t blocks(int64_t n, int64_t of) { return (n + of - 1) / of; }
-
 // Rows of images (N, H, W, C) as (blocks of channels, rows, W + 2 pad, channels of a block), with zeros around the image
 // and beyond its channels; pairs of images where pairs are multiplied.
 template <class T, int64_t BLOCK>
@@ -24,7 +22,7 @@ class Packed {
   using F = typename Factor<T>::type;
 
   Packed(const Tensor& x, int64_t pad_, int64_t most_rows)
-      : groups(blocks(x.size(1), BLOCK)), width(x.size(3) + 2 * pad_), data(read<T>(x)), n(x.size(0)),
+      : groups(ceil_div(x.size(1), BLOCK)), width(x.size(3) + 2 * pad_), data(read<T>(x)), n(x.size(0)),
         channels(x.size(1)), height(x.size(2)), inner(x.size(3)), pad(pad_), rows(most_rows),
         memory(groups * rows * width * BLOCK) {}
 
@@ -77,11 +75,11 @@ template <class T>
 void weight_gradient(const Tensor& x, const Tensor& dy, const Tensor& dw, int64_t stride, int64_t padding) {
   using S = scalar_of<T>;
   int64_t out = dw.size(0), in = dw.size(1), tall = dw.size(2), broad = dw.size(3), taps = tall * broad;
-  int64_t height = dy.size(2), width = dy.size(3), images = blocks(dy.size(0), PAIR<T>);
+  int64_t height = dy.size(2), width = dy.size(3), images = ceil_div(dy.size(0), PAIR<T>);
   int64_t band = std::clamp<int64_t>(128 / width, 1, height);              // rows of dy that stay in the first cache
   int64_t chunk = std::clamp<int64_t>(512 / (width * band), 1, 8) * band;  // and in the second
-  int64_t chunks = blocks(height, chunk), work = images * chunks;
-  int64_t block = taps * IN * OUT<T>, tasks = blocks(out, OUT<T>) * blocks(in, IN), all = tasks * block;
+  int64_t chunks = ceil_div(height, chunk), work = images * chunks;
+  int64_t block = taps * IN * OUT<T>, tasks = ceil_div(out, OUT<T>) * ceil_div(in, IN), all = tasks * block;
   int64_t most = std::max<int64_t>(torch::stable::get_num_threads(), SUMS_BYTES / (all * sizeof(S)));
   int64_t parts = std::min({work, most, parts_of_sums()});
   std::vector<S> sums(parts * all);  // of each part, added up in their order
@@ -107,8 +105,8 @@ void weight_gradient(const Tensor& x, const Tensor& dy, const Tensor& dw, int64_
   S* total = write<S>(dw);
   share_range(tasks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin * block; i < end * block; i++) {
-      int64_t o = i / block / blocks(in, IN) * OUT<T> + i % OUT<T>;
-      int64_t channel = i / block % blocks(in, IN) * IN + i / OUT<T> % IN;
+      int64_t o = i / block / ceil_div(in, IN) * OUT<T> + i % OUT<T>;
+      int64_t channel = i / block % ceil_div(in, IN) * IN + i / OUT<T> % IN;
       if (o >= out || channel >= in) continue;
       S& to = total[(o * in + channel) * taps + i % block / (IN * OUT<T>)];
       to = sums[i];

@@ -20,7 +20,7 @@ struct Patch {
 
   // f(row, column, value) of those that lie within
   template <class F>
-  inline INLINE void visit(int64_t height, int64_t width, F&& f) const {
+  INLINE void visit(int64_t height, int64_t width, F&& f) const {
     bool whole = y + S::MADE <= height && x + S::MADE <= width;
     if (whole) {
       each<S::MADE>([&](auto i) { each<S::MADE>([&](auto j) { f(i, j, values[i][j]); }); });
@@ -108,8 +108,8 @@ const T* window(const Plane<T>& in, int64_t n, int64_t top, int64_t left, T* edg
 // Asks for SIDE x SIDE pixels and some of their channels before they are read or written, if they are within the image: the
 // processor foresees rows, but not where the next one begins. Inlined, since GCC removes calls that have no effect.
 template <int SIDE, bool WRITTEN, class T>
-inline __attribute__((always_inline)) void expect(const Plane<T>& p, int64_t n, int64_t y, int64_t x, int64_t channel,
-                                                  int64_t channels) {
+inline INLINE void expect(const Plane<T>& p, int64_t n, int64_t y, int64_t x, int64_t channel,
+                          int64_t channels) {
   if (y + SIDE > p.height || x + SIDE > p.width) return;
   const T* first = p.at(n, y, x) + channel;
   for (int v = 0; v < SIDE; v++) {
