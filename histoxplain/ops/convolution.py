@@ -75,7 +75,7 @@ def _tiles_pay(dtype: torch.dtype, x: torch.Size, w: torch.Size, how: tuple[int,
         return False
     fast = dtype == torch.float32 or (dtype == torch.bfloat16 and cpu_has_fast_bfloat16())
     whole = w[0] % packed.CHANNELS == 0 and w[1] % packed.CHANNELS == 0 and w[2:] == (3, 3)
-    large = min(w[:2]) >= 32 and x[0] * x[2] * x[3] >= 256
+    large = min(w[:2]) >= 32 and x[0] * x[2] * x[3] >= (256 if dtype == torch.float32 else 16)
     return fast and whole and large and (how[0] == 1 or transposed or min(x[2:]) >= 5)
 
 

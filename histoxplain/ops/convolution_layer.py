@@ -24,8 +24,6 @@ from histoxplain.ops.convolution import (
 from histoxplain.ops.epilogue import epilogue
 from histoxplain.ops.pointwise import pays, pointwise
 
-LEAST_PIXELS = 512
-"""From which styles and weights' gradients go in one pass, as in csrc/cpu/tiled_weight_gradient.h."""
 Gradients = list[Tensor | None]
 _in_parts = False
 
@@ -192,7 +190,7 @@ def _back(
 def _weight_gradient(
     g: Tensor, w: Tensor, x: Tensor, style: Tensor | None, stride: int, padding: int, transposed: bool
 ) -> Tensor:
-    if style is not None and stride == 1 and not transposed and g.numel() // g.shape[1] >= LEAST_PIXELS:
+    if style is not None and stride == 1 and not transposed:
         dw = torch.empty(w.shape)
         torch.ops.histoxplain.styled_weight_gradient(x, style, g, dw)
         return dw

@@ -12,13 +12,11 @@ namespace histoxplain {
 
 constexpr int64_t GRADIENT_BYTES = 3 << 20;  // of transformed tiles that are multiplied at a time
 constexpr int64_t TOGETHER = 2;              // rows of factors that a thread makes before it takes the next
-constexpr int64_t LEAST_PIXELS = 512;        // from which this is faster than tap by tap
 constexpr int64_t DEEP = CHANNELS;           // input channels whose sums become weights together
 
-// Whether shapes allow tiles, and there are enough of them.
-inline bool tiles_pay(const Tensor& x, const Tensor& dy, const Tensor& dw) {
-  bool fits = dw.size(2) == 3 && dw.size(3) == 3 && x.size(1) % CHANNELS == 0 && dy.size(1) % CHANNELS == 0;
-  return fits && dy.size(0) * dy.size(2) * dy.size(3) >= LEAST_PIXELS;
+// Whether there are tiles for these shapes.
+inline bool fits_tiles(const Tensor& x, const Tensor& dy, const Tensor& dw) {
+  return dw.size(2) == 3 && dw.size(3) == 3 && x.size(1) % CHANNELS == 0 && dy.size(1) % CHANNELS == 0;
 }
 
 // A factor for each of LANE channels: a value of one tile, or of each of a pair.

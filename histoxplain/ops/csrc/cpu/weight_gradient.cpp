@@ -126,18 +126,19 @@ Tensor convolution_weight_gradient(Tensor x, Tensor dy, std::vector<int64_t> ker
     using T = decltype(element);
     if constexpr (!std::is_same_v<T, double>) {
       bool same = stride == 1 && padding == 1, half = stride == 2 && padding == 0;
-      if (same && tiles_pay(x, dy, dw)) return tiled_weight_gradient<Fours, T>(x, std::nullopt, dy, dw);
-      if (half && tiles_pay(x, dy, dw)) return tiled_weight_gradient<HalvingFours, T>(x, std::nullopt, dy, dw);
+      if (same && fits_tiles(x, dy, dw)) return tiled_weight_gradient<Fours, T>(x, std::nullopt, dy, dw);
+      if (half && fits_tiles(x, dy, dw)) return tiled_weight_gradient<HalvingFours, T>(x, std::nullopt, dy, dw);
     }
     weight_gradient<T>(x, dy, dw, stride, padding);
   });
   return dw;
 }
 
-// Of a 3x3 convolution that keeps the size, of `x` times `style`; both images channels last, with many pixels.
+// Of a 3x3 convolution that keeps the size, of `x` times `style`; both images channels last.
 void styled_weight_gradient(Tensor x, Tensor style, Tensor dy, Tensor dw) {
   STD_TORCH_CHECK(is_channels_last(x) && is_channels_last(dy) && x.scalar_type() == dy.scalar_type() &&
-                      tiles_pay(x, dy, dw), "`x` and `dy` must be channels last, of one type, with many pixels");
+                      fits_tiles(x, dy, dw),
+                  "`x` and `dy` must be channels last, of one type, with channels in multiples of 16");
   style = *parameter(style, ScalarType::Float);
   by_precision(x, [&](auto element) { tiled_weight_gradient<Fours, decltype(element)>(x, style, dy, dw); });
 }
