@@ -144,46 +144,42 @@ void backward_last(const T* dy, const T* x, const T* y, const scalar_of<T>* scal
                    const Cut& cut, const A& act) {
   using V = vector_of<T>;
   using S = scalar_of<T>;
-  constexpr int64_t WIDE = 4 * LANES<T>;  // channels whose sums stay in registers
+  constexpr int64_t GROUP = 8 * LANES<T>;  // channels at a time: what lies side by side in memory is fetched faster
   int64_t c = cut.channels;
   std::vector<S> ones(c, 1);
   cut.each([&](int64_t image, int64_t piece, int64_t first, int64_t length) {
     auto scale = scales ? scales + image * c : ones.data();
     auto dnoise = to.dnoise ? to.dnoise + image * cut.pixels + first : nullptr;
-    int64_t start = (image * cut.pixels + first) * c;
+    int64_t start = (image * cut.pixels + first) * c, from = 0;
     if (dnoise) std::fill_n(dnoise, length, S(0));
-    for (int64_t from = 0; from < c; from += WIDE) {
-      std::array<V, 4> by_scale{}, by_bias{};
-      int64_t width = std::min(WIDE, c - from);
-      auto pixel = [&](int64_t p, auto whole) {
-        int64_t at = start + p * c + from;
+    // The next `width` channels, a number that the compiler knows, or fewer than a vector.
+    auto group = [&](auto width) {
+      constexpr int64_t MOST = std::is_same_v<decltype(width), int64_t> ? 1 : (int64_t)decltype(width)() / LANES<T>;
+      std::array<V, MOST> by_scale{}, by_bias{};
+      for (int64_t p = 0; p < length; p++) {
         V total{};
-        auto step = [&](int k, auto n) {
-          int64_t i = k * LANES<T>;
-          V g = act.backward(get(dy + at + i, n), get(y + at + i, n));
-          put(to.dx + at + i, g * get(scale + from + i, n), n);
-          if (to.dscale) by_scale[k] += g * get(x + at + i, n);
-          by_bias[k] += g;
+        vectors<T>(width, [&](int64_t i, auto n) {
+          int64_t at = start + p * c + from + i;
+          V g = act.backward(get(dy + at, n), get(y + at, n));
+          put(to.dx + at, g * get(scale + from + i, n), n);
+          if (to.dscale) by_scale[i / LANES<T>] += g * get(x + at, n);
+          by_bias[i / LANES<T>] += g;
           total += g;
-        };
-        if constexpr (decltype(whole)::value) {
-          for (int k = 0; k < 4; k++) step(k, std::integral_constant<int64_t, LANES<T>>{});
-        } else {
-          vectors<T>(width, [&](int64_t i, auto n) { step(i / LANES<T>, n); });
-        }
+        });
         if (dnoise) dnoise[p] += sum<T>(total);
-      };
-      if (width == WIDE) {
-        for (int64_t p = 0; p < length; p++) pixel(p, std::true_type{});
-      } else {
-        for (int64_t p = 0; p < length; p++) pixel(p, std::false_type{});
       }
       vectors<S>(width, [&](int64_t i, auto n) {
         int64_t at = piece * c + from + i;
         if (to.dscale) put(to.dscale + at, by_scale[i / LANES<T>], n);
         if (to.dbias) put(to.dbias + at, by_bias[i / LANES<T>], n);
       });
-    }
+      from += width;
+    };
+    while (from + GROUP <= c) group(std::integral_constant<int64_t, GROUP>{});
+    while (from + GROUP / 2 <= c) group(std::integral_constant<int64_t, GROUP / 2>{});
+    while (from + GROUP / 4 <= c) group(std::integral_constant<int64_t, GROUP / 4>{});
+    while (from + LANES<T> <= c) group(std::integral_constant<int64_t, LANES<T>>{});
+    if (from < c) group(c - from);
   });
 }
 
@@ -212,13 +208,13 @@ void backward_planes(const T* dy, const T* x, const T* y, const scalar_of<T>* sc
   });
 }
 
-// Rows of channels, one for each piece, added up within each of `groups` equal runs of them.
+// Rows of channels, one for each piece, added up within each of `groups` equal runs of them; `total` is zeros.
 template <class S>
 void add_pieces(const std::vector<S>& pieces, S* total, int64_t groups, int64_t channels) {
-  int64_t each = pieces.size() / groups;
-  for (int64_t group = 0; group < groups; group++) {
-    std::fill_n(total + group * channels, channels, S(0));
-    for (int64_t i = 0; i < each; i++) total[group * channels + i % channels] += pieces[group * each + i];
+  int64_t rows = pieces.size() / channels, each = rows / groups;
+  for (int64_t row = 0; row < rows; row++) {
+    S* to = total + row / each * channels;
+    for (int64_t c = 0; c < channels; c++) to[c] += pieces[row * channels + c];
   }
 }
 

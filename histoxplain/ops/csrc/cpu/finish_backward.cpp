@@ -13,7 +13,7 @@ namespace {
 
 using Maybe = std::optional<Tensor>;
 
-constexpr int GROUP = 4;           // vectors of channels whose sums stay in registers
+constexpr int GROUP = 8;            // vectors of channels at a time: what lies side by side in memory is fetched faster
 constexpr int64_t PIECE = 1 << 15;  // values of an image that a thread works on before it takes the next
 constexpr int64_t SUMS = 3;        // over pixels: of g, of dy times y, and of g times the noise
 
@@ -44,14 +44,17 @@ void backward_group(const T* dy, const T* y, T* dx, int64_t count, int64_t chann
 // The small gradients, from rows of sums for each of `pieces` of every image.
 void add_up(const std::vector<float>& sums, int64_t images, int64_t pieces, int64_t channels, const float* scale,
             const float* b, float* dscale, float* db) {
+  std::vector<float> total(SUMS * channels);
+  const float *g = &total[0], *products = g + channels, *noises = products + channels;
+  const float* row = sums.data();
   for (int64_t n = 0; n < images; n++) {
-    for (int64_t c = 0; c < channels; c++) {
-      float total[SUMS] = {};
-      for (int64_t row = 0; row < pieces * SUMS; row++) {
-        total[row % SUMS] += sums[(n * pieces * SUMS + row) * channels + c];
-      }
-      if (db) db[c] += total[0];
-      if (dscale) dscale[n * channels + c] = (total[1] - total[2] - (b ? b[c] : 0) * total[0]) / scale[n * channels + c];
+    std::fill(total.begin(), total.end(), 0.0f);
+    for (int64_t piece = 0; piece < pieces; piece++, row += SUMS * channels) {
+      for (int64_t i = 0; i < SUMS * channels; i++) total[i] += row[i];
+    }
+    for (int64_t c = 0; c < channels && db; c++) db[c] += g[c];
+    for (int64_t c = 0; c < channels && dscale; c++) {
+      dscale[n * channels + c] = (products[c] - noises[c] - (b ? b[c] : 0) * g[c]) / scale[n * channels + c];
     }
   }
 }
@@ -89,8 +92,13 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> epilogue_backward_of_result(Tensor dy
                               sums.data() + i * SUMS * c + from, applied);
           };
           int64_t from = 0;
-          for (; from + GROUP * LANE <= c; from += GROUP * LANE) group(std::integral_constant<int, GROUP>{}, from);
-          for (; from < c; from += LANE) group(std::integral_constant<int, 1>{}, from);
+          auto groups = [&](auto v) {
+            for (; from + v * LANE <= c; from += v * LANE) group(v, from);
+          };
+          groups(std::integral_constant<int, GROUP>{});
+          groups(std::integral_constant<int, GROUP / 2>{});
+          groups(std::integral_constant<int, GROUP / 4>{});
+          groups(std::integral_constant<int, 1>{});
         }
       });
     });
