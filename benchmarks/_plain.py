@@ -14,16 +14,17 @@ from unittest.mock import patch
 import torch
 import torch.nn.functional as F
 
-from histoxplain.models.stylegan2.layers import Convolution, SynthesisLayer, ToRGB
+from histoxplain.models.stylegan2.layers import Convolution, FullyConnected, SynthesisLayer, ToRGB
 from histoxplain.ops import reference_only, upfirdn2d
 
 
 @contextmanager
 def plain():
     """Generators and discriminators in float32 compute by the textbook inside the block."""
+    layers = {SynthesisLayer: synthesis_layer, ToRGB: to_rgb, Convolution: convolution, FullyConnected: fully_connected}
     with ExitStack() as stack:
         stack.enter_context(reference_only())
-        for layer, forward in ((SynthesisLayer, synthesis_layer), (ToRGB, to_rgb), (Convolution, convolution)):
+        for layer, forward in layers.items():
             stack.enter_context(patch.object(layer, "forward", forward))
         yield
 
@@ -54,6 +55,12 @@ def convolution(self, x, gain=1):
         x = F.conv2d(x, w, padding=pad)
     clamp = None if self.clamp is None else self.clamp * gain
     return activated(x, self.bias, self.act, self.act_gain * gain, clamp)
+
+
+def fully_connected(self, x):
+    """Multiply, add and bend."""
+    y = torch.addmm(self.bias * self.bias_gain, x, self.weight.T, alpha=self.weight_gain)
+    return y if self.act == "linear" else F.leaky_relu(y, 0.2) * sqrt(2)
 
 
 def modulated_convolution(x, weight, styles, up=1, f=None, demodulate=True):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from math import sqrt
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from histoxplain.ops import setup_filter
 from histoxplain.ops.conv2d_resample import resampled_layer
+from histoxplain.ops.fully_connected import fully_connected
 from histoxplain.ops.modulated_conv2d import modulated_layer
 
 FIR = (1, 3, 3, 1)
@@ -36,9 +36,8 @@ class FullyConnected(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`act(x @ weight.T + bias)`, with both scaled by the equalised learning rate."""
-        bias = self.bias if self.bias_gain == 1 else self.bias * self.bias_gain
-        y = torch.addmm(bias, x, self.weight.T, alpha=self.weight_gain)
-        return y if self.act == "linear" else F.leaky_relu(y, 0.2) * sqrt(2)  # too small for an op of our own
+        slope, gain = (1.0, 1.0) if self.act == "linear" else (0.2, sqrt(2))
+        return fully_connected(x, self.weight, self.bias, self.weight_gain, self.bias_gain, slope, gain)
 
 
 class Convolution(nn.Module):

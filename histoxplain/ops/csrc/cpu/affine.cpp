@@ -32,15 +32,19 @@ void affine_maps(Tensor x, Tensor places, std::vector<Tensor> weights, std::vect
     starts.push_back(starts.back() + weight.size(0));
   }
   STD_TORCH_CHECK(starts.back() == total, "`out` must hold a row of every weight");
+  int64_t n = x.size(0), length = x.size(1);
+  const float* vectors = read<float>(x);
+  const int64_t* place = read<int64_t>(places);
+  float* to = write<float>(out);
   share_range(total, 256, [&](int64_t begin, int64_t end) {
     size_t map = std::upper_bound(starts.begin(), starts.end(), begin) - starts.begin() - 1;
     for (int64_t row = begin; row < end; row++) {
       while (row == starts[map + 1]) map++;
       const float* weight = read<float>(weights[map]) + (row - starts[map]) * width;
       float bias = read<float>(biases[map])[row - starts[map]];
-      for (int64_t n = 0; n < x.size(0); n++) {
-        const float* vector = read<float>(x) + (n * x.size(1) + read<int64_t>(places)[map]) * width;
-        write<float>(out)[n * total + row] = (float)gain * dot(weight, vector, width) + bias;
+      for (int64_t i = 0; i < n; i++) {
+        const float* vector = vectors + (i * length + place[map]) * width;
+        to[i * total + row] = (float)gain * dot(weight, vector, width) + bias;
       }
     }
   });

@@ -51,13 +51,15 @@ Tensor demodulation(Tensor weight, Tensor styles) {
   in_compute_type(type, [&](auto element) {
     using T = decltype(element);
     std::vector<T> square = squares(read<T>(styles), n * into);
+    const T* kernels = read<T>(weight);
+    T* to = write<T>(scale);
     share_range(out, ROWS, [&](int64_t begin, int64_t end) {
       std::vector<T> energy(into);
       for (int64_t o = begin; o < end; o++) {
-        energies(read<T>(weight) + o * into * taps, taps, into, energy.data());
+        energies(kernels + o * into * taps, taps, into, energy.data());
         for (int64_t i = 0; i < n; i++) {
           T length = dot(square.data() + i * into, energy.data(), into) + (T)LEAST;
-          write<T>(scale)[i * out + o] = 1 / std::sqrt(length);
+          to[i * out + o] = 1 / std::sqrt(length);
         }
       }
     });
@@ -74,20 +76,19 @@ std::tuple<Tensor, Tensor> demodulation_backward(Tensor gradient, Tensor weight,
   in_compute_type(type, [&](auto element) {
     using T = decltype(element);
     std::vector<T> square = squares(read<T>(styles), n * into), energy(out * into), slope(n * out);
-    for (int64_t i = 0; i < n * out; i++) {
-      T length = read<T>(scale)[i];
-      slope[i] = -read<T>(gradient)[i] * length * length * length;
-    }
+    const T *kernels = read<T>(weight), *lengths = read<T>(scale), *back = read<T>(gradient), *factors = read<T>(styles);
+    T *dkernels = write<T>(dweight), *dfactors = write<T>(dstyles);
+    for (int64_t i = 0; i < n * out; i++) slope[i] = -back[i] * lengths[i] * lengths[i] * lengths[i];
     share_range(out, ROWS, [&](int64_t begin, int64_t end) {
       std::vector<T> factor(into);
       for (int64_t o = begin; o < end; o++) {
-        energies(read<T>(weight) + o * into * taps, taps, into, energy.data() + o * into);
+        energies(kernels + o * into * taps, taps, into, energy.data() + o * into);
         std::fill(factor.begin(), factor.end(), 0);
         for (int64_t i = 0; i < n; i++) {
           for (int64_t c = 0; c < into; c++) factor[c] += slope[i * out + o] * square[i * into + c];
         }
-        const T* from = read<T>(weight) + o * into * taps;
-        T* to = write<T>(dweight) + o * into * taps;
+        const T* from = kernels + o * into * taps;
+        T* to = dkernels + o * into * taps;
         for (int64_t c = 0; c < into; c++) {
           for (int64_t t = 0; t < taps; t++, from++, to++) *to = *from * factor[c];
         }
@@ -100,9 +101,7 @@ std::tuple<Tensor, Tensor> demodulation_backward(Tensor gradient, Tensor weight,
         for (int64_t o = 0; o < out; o++) {
           for (int64_t c = 0; c < into; c++) total[c] += slope[i * out + o] * energy[o * into + c];
         }
-        for (int64_t c = 0; c < into; c++) {
-          write<T>(dstyles)[i * into + c] = read<T>(styles)[i * into + c] * total[c];
-        }
+        for (int64_t c = 0; c < into; c++) dfactors[i * into + c] = factors[i * into + c] * total[c];
       }
     });
   });

@@ -47,31 +47,6 @@ struct Operands {
         noise_stride(noise_ && noise_->size(0) > 1 ? cut.pixels : 0) {}
 };
 
-// Calls f with the vectors of 0..n: (offset, lanes), lanes being LANES<T> but for the last.
-template <class T, class F>
-inline void vectors(int64_t n, F&& f) {
-  int64_t i = 0;
-  for (; i + LANES<T> <= n; i += LANES<T>) f(i, std::integral_constant<int64_t, LANES<T>>{});
-  if (i < n) f(i, n - i);
-}
-
-template <class T, int64_t N>
-inline vector_of<T> get(const T* p, std::integral_constant<int64_t, N>) {
-  return load(p);
-}
-template <class T>
-inline vector_of<T> get(const T* p, int64_t n) {
-  return load(p, n);
-}
-template <class T, int64_t N>
-inline void put(T* p, vector_of<T> v, std::integral_constant<int64_t, N>) {
-  store(p, v);
-}
-template <class T>
-inline void put(T* p, vector_of<T> v, int64_t n) {
-  store(p, v, n);
-}
-
 template <class T, class A>
 void forward_last(const T* x, T* y, const Cut& cut, const Operands<scalar_of<T>>& o, const A& act) {
   using V = vector_of<T>;
@@ -144,42 +119,37 @@ void backward_last(const T* dy, const T* x, const T* y, const scalar_of<T>* scal
                    const Cut& cut, const A& act) {
   using V = vector_of<T>;
   using S = scalar_of<T>;
-  constexpr int64_t GROUP = 8 * LANES<T>;  // channels at a time: what lies side by side in memory is fetched faster
   int64_t c = cut.channels;
   std::vector<S> ones(c, 1);
   cut.each([&](int64_t image, int64_t piece, int64_t first, int64_t length) {
     auto scale = scales ? scales + image * c : ones.data();
     auto dnoise = to.dnoise ? to.dnoise + image * cut.pixels + first : nullptr;
-    int64_t start = (image * cut.pixels + first) * c, from = 0;
+    int64_t start = (image * cut.pixels + first) * c;
     if (dnoise) std::fill_n(dnoise, length, S(0));
-    // The next `width` channels, a number that the compiler knows, or fewer than a vector.
-    auto group = [&](auto width) {
-      constexpr int64_t MOST = std::is_same_v<decltype(width), int64_t> ? 1 : (int64_t)decltype(width)() / LANES<T>;
-      std::array<V, MOST> by_scale{}, by_bias{};
+    auto group = [&](auto count, int64_t from, auto lanes) {
+      std::array<V, count> by_scale{}, by_bias{};
       for (int64_t p = 0; p < length; p++) {
         V total{};
-        vectors<T>(width, [&](int64_t i, auto n) {
-          int64_t at = start + p * c + from + i;
-          V g = act.backward(get(dy + at, n), get(y + at, n));
-          put(to.dx + at, g * get(scale + from + i, n), n);
-          if (to.dscale) by_scale[i / LANES<T>] += g * get(x + at, n);
-          by_bias[i / LANES<T>] += g;
+        for (int64_t k = 0; k < count; k++) {
+          int64_t channel = from + k * LANES<T>, at = start + p * c + channel;
+          V g = act.backward(get(dy + at, lanes), get(y + at, lanes));
+          put(to.dx + at, g * get(scale + channel, lanes), lanes);
+          if (to.dscale) by_scale[k] += g * get(x + at, lanes);
+          by_bias[k] += g;
           total += g;
-        });
+        }
         if (dnoise) dnoise[p] += sum<T>(total);
       }
-      vectors<S>(width, [&](int64_t i, auto n) {
-        int64_t at = piece * c + from + i;
-        if (to.dscale) put(to.dscale + at, by_scale[i / LANES<T>], n);
-        if (to.dbias) put(to.dbias + at, by_bias[i / LANES<T>], n);
-      });
-      from += width;
+      for (int64_t k = 0; k < count; k++) {
+        int64_t at = piece * c + from + k * LANES<T>;
+        if (to.dscale) put(to.dscale + at, by_scale[k], lanes);
+        if (to.dbias) put(to.dbias + at, by_bias[k], lanes);
+      }
     };
-    while (from + GROUP <= c) group(std::integral_constant<int64_t, GROUP>{});
-    while (from + GROUP / 2 <= c) group(std::integral_constant<int64_t, GROUP / 2>{});
-    while (from + GROUP / 4 <= c) group(std::integral_constant<int64_t, GROUP / 4>{});
-    while (from + LANES<T> <= c) group(std::integral_constant<int64_t, LANES<T>>{});
-    if (from < c) group(c - from);
+    int64_t rest = in_groups<T>(c, [&](auto count, int64_t from) {
+      group(count, from, std::integral_constant<int64_t, LANES<T>>{});
+    });
+    if (rest < c) group(std::integral_constant<int64_t, 1>{}, rest, c - rest);
   });
 }
 
@@ -206,16 +176,6 @@ void backward_planes(const T* dy, const T* x, const T* y, const scalar_of<T>* sc
       if (to.dbias) to.dbias[piece * cut.channels + c] = sum<T>(by_bias);
     }
   });
-}
-
-// Rows of channels, one for each piece, added up within each of `groups` equal runs of them; `total` is zeros.
-template <class S>
-void add_pieces(const std::vector<S>& pieces, S* total, int64_t groups, int64_t channels) {
-  int64_t rows = pieces.size() / channels, each = rows / groups;
-  for (int64_t row = 0; row < rows; row++) {
-    S* to = total + row / each * channels;
-    for (int64_t c = 0; c < channels; c++) to[c] += pieces[row * channels + c];
-  }
 }
 
 Tensor new_or_empty(const Tensor& like, bool wanted, std::initializer_list<int64_t> shape, ScalarType type) {
@@ -252,8 +212,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> epilogue_backward(Tensor dy, Tensor x
                                      : backward_planes<T, std::decay_t<decltype(applied)>>;
       bool slopes = act != "linear" || clamp >= 0;  // else y tells nothing, and is not read
       run(read<T>(dy), read<T>(x), read<T>(slopes ? y : dy), scale ? read<S>(*scale) : nullptr, to, cut, applied);
-      if (wanted[0]) add_pieces(scales, write<S>(dscale), cut.n, cut.channels);
-      if (wanted[2]) add_pieces(biases, write<S>(db), 1, cut.channels);
+      if (wanted[0]) add_rows(scales, write<S>(dscale), cut.n, cut.channels);
+      if (wanted[2]) add_rows(biases, write<S>(db), 1, cut.channels);
     });
   });
   return {dx, dscale, dnoise, db};

@@ -13,7 +13,6 @@ namespace {
 
 using Maybe = std::optional<Tensor>;
 
-constexpr int GROUP = 8;            // vectors of channels at a time: what lies side by side in memory is fetched faster
 constexpr int64_t PIECE = 1 << 15;  // values of an image that a thread works on before it takes the next
 constexpr int64_t SUMS = 3;        // over pixels: of g, of dy times y, and of g times the noise
 
@@ -83,22 +82,14 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> epilogue_backward_of_result(Tensor dy
       share_range(n * pieces, 1, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; i++) {
           int64_t image = i / pieces, first = i % pieces * length, count = std::min(length, pixels - first);
-          auto group = [&](auto v, int64_t from) {
+          in_groups<float>(c, [&](auto v, int64_t from) {
             int64_t at = (image * pixels + first) * c + from;
             backward_group<v>(read<T>(dy) + at, read<T>(y) + at, write<T>(dx) + at, count, c,
                               scale ? read<float>(*scale) + image * c + from : ones.data(),
                               noise ? read<float>(*noise) + (noise->size(0) > 1 ? image * pixels : 0) + first : nullptr,
                               wanted[1] ? write<float>(dnoise) + image * pixels + first : nullptr,
                               sums.data() + i * SUMS * c + from, applied);
-          };
-          int64_t from = 0;
-          auto groups = [&](auto v) {
-            for (; from + v * LANE <= c; from += v * LANE) group(v, from);
-          };
-          groups(std::integral_constant<int, GROUP>{});
-          groups(std::integral_constant<int, GROUP / 2>{});
-          groups(std::integral_constant<int, GROUP / 4>{});
-          groups(std::integral_constant<int, 1>{});
+          });
         }
       });
     });

@@ -10,7 +10,6 @@
 namespace histoxplain {
 namespace {
 
-constexpr int GROUP = 4;           // vectors of channels whose sums stay in registers
 constexpr int64_t PIECE = 1 << 15;  // values of an image that a thread works on before it takes the next
 
 // What is read and written, from some pixel and channel on.
@@ -64,19 +63,16 @@ std::tuple<Tensor, Tensor, Tensor> epilogue_second_gradients(Tensor dy, Tensor x
       share_range(n * pieces, 1, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; i++) {
           int64_t image = i / pieces, first = i % pieces * length, count = std::min(length, pixels - first);
-          auto group = [&](auto v, int64_t from) {
+          in_groups<float>(c, [&](auto v, int64_t from) {
             second_group<v>(images.at((image * pixels + first) * c + from), count, c,
                             read<float>(scale) + image * c + from, read<float>(ddscale) + image * c + from,
                             sums.data() + i * c + from, applied);
-          };
-          int64_t from = 0;
-          for (; from + GROUP * LANE <= c; from += GROUP * LANE) group(std::integral_constant<int, GROUP>{}, from);
-          for (; from < c; from += LANE) group(std::integral_constant<int, 1>{}, from);
+          });
         }
       });
     });
   });
-  for (int64_t i = 0; i < (int64_t)sums.size(); i++) write<float>(d_scale)[i / c / pieces * c + i % c] += sums[i];
+  add_rows(sums, write<float>(d_scale), n, c);
   return {d_dy, d_x, d_scale};
 }
 

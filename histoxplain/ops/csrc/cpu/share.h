@@ -38,6 +38,16 @@ void share_out(int64_t items, const F& f) {
 // Into how many parts work is cut whose sums are added up in the end, in the order of the parts.
 inline int64_t parts_of_sums() { return std::max<int64_t>(16, 2 * torch::stable::get_num_threads()); }
 
+// Adds rows as wide as `width`, of which every group has as many, to the rows of their groups.
+template <class S>
+void add_rows(const std::vector<S>& rows, S* totals, int64_t groups, int64_t width) {
+  int64_t count = rows.size() / width, each = count / groups;
+  for (int64_t row = 0; row < count; row++) {
+    S* total = totals + row / each * width;
+    for (int64_t i = 0; i < width; i++) total[i] += rows[row * width + i];
+  }
+}
+
 // f(begin, end) of stretches of 0..count, each of `grain` or more.
 template <class F>
 void share_range(int64_t count, int64_t grain, const F& f) {

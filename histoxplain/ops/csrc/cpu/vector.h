@@ -91,6 +91,9 @@ inline void store(bfloat16* p, floats v) {  // to the nearest, ties to even
 // The first n elements; the other lanes read as zero and are not written.
 template <class T>
 inline vector_of<T> load(const T* p, int64_t n) {
+#ifdef __AVX512F__
+  if constexpr (std::is_same_v<T, float>) return (floats)_mm512_maskz_loadu_ps((1u << n) - 1, p);
+#endif
   T some[LANES<T>] = {};
   std::memcpy(some, p, n * sizeof(T));
   return load(some);
@@ -98,9 +101,46 @@ inline vector_of<T> load(const T* p, int64_t n) {
 
 template <class T>
 inline void store(T* p, vector_of<T> v, int64_t n) {
+#ifdef __AVX512F__
+  if constexpr (std::is_same_v<T, float>) return _mm512_mask_storeu_ps(p, (1u << n) - 1, (__m512)v);
+#endif
   T some[LANES<T>];
   store(some, v);
   std::memcpy(p, some, n * sizeof(T));
+}
+
+// Calls f with the vectors of 0..n: (offset, lanes), lanes being LANES<T>, as a constant for `get` and `put`, but for the last.
+template <class T, class F>
+inline void vectors(int64_t n, F&& f) {
+  int64_t i = 0;
+  for (; i + LANES<T> <= n; i += LANES<T>) f(i, std::integral_constant<int64_t, LANES<T>>{});
+  if (i < n) f(i, n - i);
+}
+
+// Calls f(count, first) with the vectors of 0..n, 8 together, then 4, 2 and 1, a count that the compiler knows: what lies
+// side by side in memory is fetched faster. Returns where less than a vector is left.
+template <class T, int64_t COUNT = 8, class F>
+inline int64_t in_groups(int64_t n, const F& f, int64_t first = 0) {
+  for (; first + COUNT * LANES<T> <= n; first += COUNT * LANES<T>) f(std::integral_constant<int64_t, COUNT>{}, first);
+  if constexpr (COUNT > 1) return in_groups<T, COUNT / 2>(n, f, first);
+  return first;
+}
+
+template <class T, int64_t N>
+inline vector_of<T> get(const T* p, std::integral_constant<int64_t, N>) {
+  return load(p);
+}
+template <class T>
+inline vector_of<T> get(const T* p, int64_t n) {
+  return load(p, n);
+}
+template <class T, int64_t N>
+inline void put(T* p, vector_of<T> v, std::integral_constant<int64_t, N>) {
+  store(p, v);
+}
+template <class T>
+inline void put(T* p, vector_of<T> v, int64_t n) {
+  store(p, v, n);
 }
 
 template <class V, class S>
