@@ -16,6 +16,8 @@ from histoxplain.ops import packed
 from histoxplain.ops._library import compute_type, define, kernels_are_there, layout
 
 NONE = (0, 0)
+LEAST_SPLIT = 256
+"""Channels from which a few more than whole blocks, as a discriminator's 512 + 1, are convolved apart."""
 
 
 def convolution(x: Tensor, w: Tensor, stride: int = 1, padding: int = 0, transposed: bool = False) -> Tensor:
@@ -54,10 +56,24 @@ def _reference(x: Tensor, w: Tensor, stride: int, padding: int, transposed: bool
 def _on_cpu(x: Tensor, w: Tensor, stride: int, padding: int, transposed: bool, rest: Sequence[int]) -> Tensor:
     """In tiles, which takes fewer multiplications, where that pays."""
     y = tiled_result(x, w, stride, padding, transposed, rest)
-    if y is None:
-        return _reference(x, w, stride, padding, transposed, rest)
-    torch.ops.histoxplain.tiled_convolution(x, w, stride, transposed, y)
-    return y
+    if y is not None:
+        torch.ops.histoxplain.tiled_convolution(x, w, stride, transposed, y)
+        return y
+    how, (whole, few) = (stride, padding, transposed, rest), _blocks(w)
+    if not few.numel() or min(whole.shape[:2]) < LEAST_SPLIT:
+        return _reference(x, w, *how)
+    own = x if transposed else x[:, : whole.shape[1]].contiguous(memory_format=layout(x))
+    if not is_tiled(own, whole, *how):
+        return _reference(x, w, *how)
+    if transposed:
+        return torch.cat([_on_cpu(x, whole, *how), _reference(x, few, *how)], 1)
+    return _on_cpu(own, whole, *how).add_(_reference(x[:, whole.shape[1] :], few, *how))
+
+
+def _blocks(w: Tensor) -> tuple[Tensor, Tensor]:
+    """A weight's part for whole blocks along its second axis, and for the rest."""
+    whole = w.shape[1] // packed.CHANNELS * packed.CHANNELS
+    return w[:, :whole], w[:, whole:]
 
 
 def is_tiled(x: Tensor, w: Tensor, stride: int, padding: int, transposed: bool, rest: Sequence[int] = NONE) -> bool:

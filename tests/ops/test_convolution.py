@@ -66,11 +66,34 @@ def test_only_what_is_asked_for_is_computed(asked, computed, rng):
 def test_tiles_and_their_gradients_are_as_exact_as_their_type(
     n, into, out, side, stride, transposed, dtype, error, rng
 ):
+    how = {"stride": stride, "padding": 2 - stride}
+    assert_exact_in_tiles(n, into, out, side, transposed, how, dtype, error, rng)
+
+
+@pytest.mark.parametrize("into", [257, 263])
+@pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 4e-6), (torch.bfloat16, 2e-2)], ids=str)
+def test_a_few_channels_more_than_whole_blocks_are_convolved_apart(into, dtype, error, rng):
+    assert_exact_in_tiles(16, into, 256, (4, 4), False, {"stride": 1, "padding": 1}, dtype, error, rng)
+
+
+@pytest.mark.parametrize(("into", "stride"), [(33, 1), (50, 2), (31, 1), (7, 1)])
+@pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 4e-6), (torch.bfloat16, 2e-2)], ids=str)
+def test_the_weight_of_any_number_of_channels_has_its_gradient(into, stride, dtype, error, rng):
+    x = torch.randn(3, into, 9, 9, generator=rng).to(dtype, memory_format=torch.channels_last)
+    w = torch.randn(32, into, 3, 3, generator=rng, requires_grad=True)
+    how = {"stride": stride, "padding": 2 - stride}
+    (found,) = torch.autograd.grad(convolution(x, w, **how).square().sum(), w)
+    exact = w.detach().double().requires_grad_()
+    (truth,) = torch.autograd.grad(F.conv2d(x.double(), exact, **how).square().sum(), exact)
+    assert (found - truth).square().mean().sqrt() < error * truth.std()
+
+
+def assert_exact_in_tiles(n, into, out, side, transposed, how, dtype, error, rng):
+    """A convolution and its gradients compute with tiles, and are off by `error` of their spread at most."""
     if not packed.load():
         pytest.skip("no compiler: there are no native kernels")
     x = torch.randn(n, into, *side, generator=rng).to(dtype, memory_format=torch.channels_last).requires_grad_()
     w = torch.randn((into, out, 3, 3) if transposed else (out, into, 3, 3), generator=rng).requires_grad_()
-    how = {"stride": stride, "padding": 2 - stride}
     y = convolution(x, w, **how, transposed=transposed)
     gradients = torch.autograd.grad(y.square().sum(), (x, w))
     with reference_only():

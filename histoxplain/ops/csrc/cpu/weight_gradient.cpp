@@ -115,13 +115,8 @@ void weight_gradient(const Tensor& x, const Tensor& dy, const Tensor& dw, int64_
   });
 }
 
-Tensor convolution_weight_gradient(Tensor x, Tensor dy, std::vector<int64_t> kernel, int64_t stride, int64_t padding) {
-  if (x.scalar_type() == ScalarType::Half) x = torch::stable::to(x, ScalarType::Float);
-  x = torch::stable::contiguous(x, MemoryFormat::ChannelsLast);
-  dy = torch::stable::contiguous(torch::stable::to(dy, x.scalar_type()), MemoryFormat::ChannelsLast);
-  auto type = compute_type(x.scalar_type());
-  auto dw = torch::stable::empty({dy.size(1), x.size(1), kernel[0], kernel[1]}, type, std::nullopt, x.device());
-  if (x.numel() == 0 || dy.numel() == 0) return torch::stable::fill_(dw, 0);
+// What went in is of one type with what comes back, both channels last.
+void gradient_of_weight(const Tensor& x, const Tensor& dy, const Tensor& dw, int64_t stride, int64_t padding) {
   by_type(x.scalar_type(), [&](auto element) {
     using T = decltype(element);
     if constexpr (!std::is_same_v<T, double>) {
@@ -131,6 +126,27 @@ Tensor convolution_weight_gradient(Tensor x, Tensor dy, std::vector<int64_t> ker
     }
     weight_gradient<T>(x, dy, dw, stride, padding);
   });
+}
+
+Tensor convolution_weight_gradient(Tensor x, Tensor dy, std::vector<int64_t> kernel, int64_t stride, int64_t padding) {
+  if (x.scalar_type() == ScalarType::Half) x = torch::stable::to(x, ScalarType::Float);
+  x = torch::stable::contiguous(x, MemoryFormat::ChannelsLast);
+  dy = torch::stable::contiguous(torch::stable::to(dy, x.scalar_type()), MemoryFormat::ChannelsLast);
+  auto type = compute_type(x.scalar_type());
+  int64_t into = x.size(1), whole = into / CHANNELS * CHANNELS;
+  auto dw = torch::stable::empty({dy.size(1), into, kernel[0], kernel[1]}, type, std::nullopt, x.device());
+  if (x.numel() == 0 || dy.numel() == 0) return torch::stable::fill_(dw, 0);
+  if (whole == 0 || whole == into) {
+    gradient_of_weight(x, dy, dw, stride, padding);
+    return dw;
+  }
+  for (auto [first, count] : {std::pair(int64_t(0), whole), std::pair(whole, into - whole)}) {  // as in 512 + 1 channels
+    Tensor some = torch::stable::contiguous(torch::stable::narrow(x, 1, first, count), MemoryFormat::ChannelsLast);
+    Tensor part = torch::stable::empty({dy.size(1), count, kernel[0], kernel[1]}, type, std::nullopt, x.device());
+    gradient_of_weight(some, dy, part, stride, padding);
+    Tensor place = torch::stable::narrow(dw, 1, first, count);
+    torch::stable::copy_(place, part);
+  }
   return dw;
 }
 
