@@ -49,6 +49,25 @@ def test_rows_that_lie_apart_are_read_where_they_are(rng):
     torch.testing.assert_close(fully_connected(x, weight.T.contiguous().T, bias), F.linear(x, weight, bias))
 
 
+def test_any_number_of_threads_computes_the_same(kernels, rng):
+    if kernels == "reference":
+        pytest.skip("what a library's threads do is not ours to promise")
+    inputs, ahead = drawn(rng, 37, 300, 141, torch.float32), torch.randn(37, 141, generator=rng)
+    found = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        found.append(with_gradients(fully_connected, inputs, GAINS["lrelu"], ahead))
+    assert all(torch.equal(a, b) for more in found[1:] for a, b in zip(found[0], more, strict=True))
+
+
+@pytest.mark.parametrize("wrong", range(3))
+def test_what_does_not_fit_is_refused(wrong):
+    inputs = [torch.ones(2, 3), torch.ones(4, 3), torch.ones(4)]
+    inputs[wrong] = torch.ones(inputs[wrong].shape[0], 5) if wrong < 2 else torch.ones(5)
+    with pytest.raises(RuntimeError):
+        fully_connected(*inputs)
+
+
 def test_an_empty_batch_has_gradients_of_zero(rng):
     inputs = drawn(rng, 0, 20, 9, torch.float32)
     y, dx, dweight, dbias = with_gradients(fully_connected, inputs, GAINS["lrelu"], torch.zeros(0, 9))

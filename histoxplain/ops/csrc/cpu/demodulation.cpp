@@ -37,11 +37,6 @@ void energies(const T* weight, int64_t taps, int64_t count, T* energy) {
   }
 }
 
-template <class F>
-auto in_compute_type(ScalarType type, F&& f) {
-  return type == ScalarType::Double ? f(double{}) : f(float{});
-}
-
 // weight (O, I, kh, kw) and styles (N, I) to (N, O).
 Tensor demodulation(Tensor weight, Tensor styles) {
   ScalarType stored = styles.scalar_type(), type = compute_type(stored);

@@ -68,14 +68,16 @@ void inner_block(const T* a, const T* b, int64_t count, std::array<std::array<T,
   each<R>([&](auto r) { each<C>([&](auto c) { found[r][c] = sum<T>(sums[r][c]); }); });
 }
 
-template <class F>
-auto in_compute_type(ScalarType type, F&& f) {
-  return type == ScalarType::Double ? f(double{}) : f(float{});
+void check_sizes(const Tensor& x, const Tensor& weight) {
+  STD_TORCH_CHECK(x.dim() == 2 && weight.dim() == 2 && x.size(1) == weight.size(1),
+                  "`x` must be (N, I) and `weight` (O, I)");
 }
 
 // act(weight_gain * x (N, I) weight (O, I)' + bias_gain * bias (O)), with act(a) = gain * (a > 0 ? a : slope * a).
 Tensor fully_connected(Tensor x, Tensor weight, Tensor bias, double weight_gain, double bias_gain, double slope,
                        double gain) {
+  check_sizes(x, weight);
+  STD_TORCH_CHECK(bias.dim() == 1 && bias.size(0) == weight.size(0), "`bias` must be (O,), as `weight` is (O, I)");
   ScalarType stored = x.scalar_type(), type = compute_type(stored);
   for (Tensor* t : {&x, &weight, &bias}) *t = *parameter(*t, type);
   int64_t n = x.size(0), into = x.size(1), out = weight.size(0);
@@ -113,6 +115,11 @@ Tensor fully_connected(Tensor x, Tensor weight, Tensor bias, double weight_gain,
 std::tuple<Tensor, Tensor, Tensor> fully_connected_backward(Tensor dy, Tensor y, Tensor x, Tensor weight,
                                                             double weight_gain, double bias_gain, double slope,
                                                             double gain, std::vector<bool> wanted) {
+  check_sizes(x, weight);
+  for (const Tensor& t : {dy, y}) {
+    STD_TORCH_CHECK(t.dim() == 2 && t.size(0) == x.size(0) && t.size(1) == weight.size(0),
+                    "`dy` and `y` must be (N, O), as `x` is (N, I) and `weight` (O, I)");
+  }
   ScalarType stored[] = {x.scalar_type(), weight.scalar_type()}, type = compute_type(stored[0]);
   for (Tensor* t : {&dy, &y, &x, &weight}) *t = *parameter(*t, type);
   int64_t n = x.size(0), into = x.size(1), out = weight.size(0);

@@ -81,6 +81,12 @@ auto by_type(ScalarType type, F&& f) {
   }
 }
 
+// As `by_type`, for one of the two types that values are computed in.
+template <class F>
+auto in_compute_type(ScalarType type, F&& f) {
+  return type == ScalarType::Double ? f(double{}) : f(float{});
+}
+
 // float16 is computed through float32: CPUs that multiply it are rare.
 template <class F>
 Tensor through_float(const Tensor& x, F&& f) {
