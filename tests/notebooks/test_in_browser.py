@@ -150,7 +150,7 @@ def points_of(map_):
 
     Larger ones are buttons, the legend, and points that touch each other.
     """
-    box, picture = map_.bounding_box(), Image.open(BytesIO(map_.screenshot())).convert("HSV")
+    picture, box = Image.open(BytesIO(map_.screenshot())).convert("HSV"), map_.bounding_box()  # the first may scroll
     spots, count = ndimage.label(np.asarray(picture)[..., 1] > 90)
     sizes = ndimage.sum_labels(spots > 0, spots, range(1, count + 1))
     centres = ndimage.center_of_mass(spots > 0, spots, range(1, count + 1))
@@ -178,8 +178,9 @@ def play(page, name):
     map_.wait_for()
     _browser.photograph(page, f"{name}-explorer")
     seen = pixels_of(picture)
-    for at in points_of(map_)[:6]:
-        page.mouse.click(*at)
+    for i in range(6):
+        points = points_of(map_)  # anew, since a page that is not complete yet moves its map
+        page.mouse.click(*points[i % len(points)])
         try:
             wait_for_another(page, picture, seen, 20_000)
         except playwright.TimeoutError:
