@@ -41,7 +41,7 @@ inline int64_t parts_of_sums() { return std::max<int64_t>(16, 2 * torch::stable:
 // Adds rows as wide as `width`, of which every group has as many, to the rows of their groups.
 template <class S>
 void add_rows(const std::vector<S>& rows, S* totals, int64_t groups, int64_t width) {
-  int64_t count = rows.size() / width, each = count / groups;
+  int64_t count = rows.size() / width, each = count / std::max<int64_t>(groups, 1);
   for (int64_t row = 0; row < count; row++) {
     S* total = totals + row / each * width;
     for (int64_t i = 0; i < width; i++) total[i] += rows[row * width + i];

@@ -109,7 +109,8 @@ inline void store(T* p, vector_of<T> v, int64_t n) {
   std::memcpy(p, some, n * sizeof(T));
 }
 
-// Calls f with the vectors of 0..n: (offset, lanes), lanes being LANES<T>, as a constant for `get` and `put`, but for the last.
+// Calls f with the vectors of 0..n: (offset, lanes), lanes being LANES<T>, as a constant for `get` and `put`, but for the
+// last.
 template <class T, class F>
 inline void vectors(int64_t n, F&& f) {
   int64_t i = 0;
